@@ -1,0 +1,182 @@
+"""The model host in figures: loading, time to first token, prefill, decode, drafts, batches.
+
+    python -m bench.model_host [MODEL] [--contended]
+
+Medians over runs in one process, so that ratios hold even where absolute times vary. `--contended`
+keeps one core busy meanwhile, as a test run of the user would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backtrail_model import weights
+from backtrail_model.host.generate import Counters, Lane, Task
+from backtrail_model.host.linear import Nf4Linear
+from backtrail_model.host.load import Loaded, load
+from backtrail_model.host.prefixes import Prefixes
+from backtrail_model.host.prompts import Prompts
+from backtrail_model.host.sampling import Sampling
+from bench.machine import describe
+
+CODE = Path(weights.__file__).read_text(encoding="utf-8")
+EDIT = "Reply with this function, `total` renamed to `result`, and nothing else:\n\n{}"
+FUNCTION = """def summary(rows, *, skip_empty=True):
+    total = 0
+    names = []
+    for row in rows:
+        if skip_empty and not row["name"]:
+            continue
+        total += row["count"] * row["price"]
+        names.append(row["name"].strip().lower())
+    return {"total": total, "names": sorted(names), "mean": total / max(len(names), 1)}
+"""
+
+
+def median(measure: Callable[[], float], runs: int) -> float:
+    return statistics.median(measure() for _ in range(runs))
+
+
+class Bench:
+    """Times tasks on a lane of its own."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.prompts = Prompts(loaded.tokenizer, loaded.model.config)
+        self.fresh()
+
+    def fresh(self) -> None:
+        self.lane = Lane(self.loaded.model, Prefixes(256 << 20), Counters())
+
+    def run(self, ids: list[int], max_tokens: int, **options: Any) -> tuple[float, float, int]:
+        """Seconds to the first token, seconds for the rest, and how many tokens came."""
+        started, first, count = time.perf_counter(), 0.0, 0
+        with torch.inference_mode():
+            for step in self.lane.generate(Task(ids, max_tokens, **options), lambda sample: True):
+                count += sum(len(tokens.ids) for tokens in step)
+                if step and not first:
+                    first = time.perf_counter() - started
+        return first, time.perf_counter() - started - first, count
+
+    def cold(self, ids: list[int]) -> float:
+        self.fresh()
+        return self.run(ids, 1)[0]
+
+    def decode(self, ids: list[int], tokens: int, **options: Any) -> float:
+        """Tokens a second after the first, all samples together."""
+        samples = options.get("samples", 1)
+        _, seconds, count = self.run(ids, tokens, **options)
+        return (count - samples) / seconds if count > samples else 0.0
+
+
+def prefill(bench: Bench, runs: int) -> None:
+    text = bench.prompts.plain(CODE)
+    for size in (128, 320, 900):
+        seconds = median(lambda size=size: bench.cold(text[:size]), runs)
+        print(f"prefill of {size:4} tokens, cold         {seconds:6.2f} s   {size / seconds:6.0f} tok/s")
+    bench.fresh()
+    bench.run(text[:700], 1)
+    kept = bench.lane.prefixes
+
+    def warm() -> float:
+        bench.lane = Lane(bench.loaded.model, kept, Counters())
+        other = [*text[:700], *text[1000:1200]]
+        other[-1] = int(time.perf_counter_ns() % 1000) + 100  # a new ending each time
+        other[700] = int(time.perf_counter_ns() % 997) + 100  # so that only 700 tokens are shared
+        return bench.run(other, 1)[0]
+
+    seconds = median(warm, runs)
+    print(f"first token, 900 tokens of which 700 were seen {seconds:6.2f} s")
+
+
+def decode(bench: Bench, runs: int, tokens: int) -> None:
+    text = bench.prompts.plain(CODE)[:300]
+    edit = bench.prompts.chat([{"role": "user", "content": EDIT.format(FUNCTION)}])
+    for name, ids in (("going on with code", text), ("edit of given code", edit)):
+        for lookup in (False, True):
+            speed = median(lambda ids=ids, lookup=lookup: bench.decode(ids, tokens, lookup=lookup), runs)
+            print(f"decode, {name}, {'with' if lookup else 'no  '} drafts      {speed:6.1f} tok/s")
+
+
+def samples(bench: Bench, runs: int) -> None:
+    ids = bench.prompts.plain(CODE)[:300]
+    sampling = Sampling(temperature=0.8, seed=1)
+    speeds = {}
+    for name, options in {
+        "together": {"batched": True},
+        "one by one, with drafts": {"batched": False},
+        "one by one, no drafts": {"batched": False, "lookup": False},
+    }.items():
+
+        def measure(options: dict[str, Any] = options) -> float:
+            return bench.decode(ids, 20, samples=8, sampling=sampling, **options)
+
+        speeds[name] = median(measure, runs)
+        print(f"8 samples of 20 tokens, {name:24} {speeds[name]:6.1f} tok/s")
+    ratio = speeds["together"] / speeds["one by one, with drafts"]
+    print(f"8 samples: together / one by one with drafts   {ratio:6.2f}")
+
+
+def layer_costs(bench: Bench, runs: int) -> None:
+    """The two ways of a linear layer by rows: why `linear.DENSE_FROM_ROWS` is what it is."""
+    layers = [module for module in bench.loaded.model.modules() if isinstance(module, Nf4Linear)]
+    layer = max(layers, key=lambda module: module.out_features * module.in_features, default=None)
+    if layer is None or layer.fast is None:
+        return
+    print(f"linear layer {layer.out_features}x{layer.in_features}, ms by rows:   packed   expanded")
+    for rows in (1, 2, 4, 8, 16, 24, 32, 64, 256):
+        x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16)
+        packed = median(lambda x=x: timed(lambda: layer.multiply_packed(x)), runs * 3)
+        dense = median(lambda x=x: timed(lambda: layer.multiply_dense(x)), runs * 3)
+        print(f"{rows:44} {1e3 * packed:8.2f} {1e3 * dense:10.2f}")
+
+
+def timed(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    with torch.inference_mode():
+        call()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", default="qwen2.5-coder-1.5b")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--contended", action="store_true")
+    asked = parser.parse_args()
+    print(describe("torch", "transformers", "bitsandbytes"))
+    waiting, load_average = (
+        os.environ.get("OMP_WAIT_POLICY"),
+        os.getloadavg()[0] if hasattr(os, "getloadavg") else 0,
+    )
+    print(f"{torch.get_num_threads()} threads, OMP_WAIT_POLICY={waiting}, load before {load_average:.1f}")
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if asked.contended else None
+    try:
+        bench = Bench(load(weights.prepare(asked.model)))
+        print(f"{asked.model}: loaded in {bench.loaded.seconds:.2f} s; {bench.loaded.form.reason}")
+        first = bench.cold(bench.prompts.plain(CODE)[:320])
+        print(f"first token of the first prompt after loading, 320 tokens   {first:6.2f} s")
+        prefill(bench, asked.runs)
+        decode(bench, asked.runs, asked.tokens)
+        samples(bench, asked.runs)
+        layer_costs(bench, asked.runs)
+    finally:
+        if busy is not None:
+            busy.kill()
+
+
+if __name__ == "__main__":
+    main()

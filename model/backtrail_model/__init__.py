@@ -1,0 +1,1 @@
+"""Prompts and evidence, the client of a model host, repair search, and the host itself."""

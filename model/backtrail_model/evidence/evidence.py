@@ -1,0 +1,98 @@
+"""The few facts about one failure that a person or a model needs, as frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from backtrail_model.evidence.facts import Fact
+
+
+@frozen
+class TestCase:
+    """The test that failed. `assertion` is the statement that failed in it."""
+
+    __test__ = False  # not a test class of pytest's
+
+    name: str
+    path: Path | None
+    line: int
+    source: str
+    assertion: str
+
+
+@frozen
+class Call:
+    """The call that the test made into the code under test, with recorded arguments."""
+
+    function: str
+    path: Path
+    line: int  # first line of the function
+    text: str  # "mean([1, 2], default=0)"
+    result: str | None
+
+
+@frozen
+class Place:
+    """A user's frame of the traceback, outermost first, with its variables."""
+
+    path: Path
+    line: int
+    function: str
+    values: Mapping[str, str]
+
+
+@frozen
+class Evidence:
+    """See `gather`. Values are renderings; None where nothing was recorded."""
+
+    representation: str
+    test: TestCase
+    call: Call | None
+    expected: str | None
+    actual: str | None
+    difference: str
+    exception: str  # "TypeError: …"; empty for a failed comparison
+    places: tuple[Place, ...]
+    code: str = field(repr=False)  # the functions it came from, fenced; for prompts
+    body: str  # the facts as the representation writes them
+    facts: tuple[Fact, ...]
+    left_out: int
+    with_outcome: bool
+    limits: tuple[str, ...]  # what the trace itself does not know
+
+    def to_text(self) -> str:
+        """What goes into a prompt. Empty for the representation `none`."""
+        parts = [self.outcome()] if self.with_outcome else []
+        if self.body:
+            parts.append(self.body)
+        if self.left_out and self.facts:
+            parts.append(f"({self.left_out} more recorded hits are not shown)")
+        parts += [f"(not known: {limit})" for limit in self.limits if self.facts]
+        return "\n".join(part for part in parts if part)
+
+    def outcome(self) -> str:
+        """The failing test and call, expected and actual, one a line."""
+        rows = [
+            ("failing test", self.test.name),
+            ("assertion", self.test.assertion),
+            ("call", self.call.text if self.call else ""),
+            ("expected", self.expected or ""),
+            ("actual", self.actual or ""),
+            ("difference", self.difference),
+            ("exception", self.exception),
+            ("raised at", self._raised_at()),
+        ]
+        return "\n".join(f"{name}: {text}" for name, text in rows if text)
+
+    def fact(self, id: str) -> Fact | None:
+        return next((fact for fact in self.facts if fact.id == id), None)
+
+    def _raised_at(self) -> str:
+        if not self.exception or not self.places:
+            return ""
+        place = self.places[-1]
+        values = ", ".join(f"{name} = {text}" for name, text in place.values.items())
+        return f"line {place.line} in {place.function}" + (f", with {values}" if values else "")

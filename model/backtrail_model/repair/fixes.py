@@ -1,0 +1,111 @@
+"""A fix: a candidate that was run and passed, with what a person needs to judge and apply it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from attrs import field, frozen
+
+from backtrail_model.repair.candidates import Candidate, Prompted
+from backtrail_model.repair.flags import orphans
+from backtrail_model.repair.verdicts import Verdict
+
+ENOUGH_VOTES = 3
+_TOKEN = re.compile(r"\w+|[^\w\s]|\n\s*")
+
+
+@frozen
+class LineEdit:
+    """Lines `start` … `end` - 1 (0-based) become `new_text`, which ends with a newline unless it is empty
+    or the file's end has none."""
+
+    start: int
+    end: int
+    new_text: str
+
+
+@frozen
+class Fix:
+    """`votes` counts the answers of models that were this very program; `size` the tokens that change."""
+
+    candidate: Candidate
+    verdict: Verdict
+    title: str
+    edits: tuple[LineEdit, ...]
+    diff: str
+    seconds: float  # since the search began
+    proposer: str
+    flags: tuple[str, ...]
+    votes: int = 0
+    orphans: int = 0  # names that are written, but no longer read
+    size: int = 0
+    before: str = field(default="", repr=False)
+
+    @property
+    def preferred(self) -> bool:
+        """Passed everything and looks honest; an editor may apply it as the obvious choice."""
+        return self.verdict.passed and not self.flags
+
+    @property
+    def prompted(self) -> Prompted | None:
+        """What the model saw, when a model proposed it."""
+        return self.candidate.prompted
+
+    @property
+    def rank(self) -> tuple[int, int, int, int, float, str]:
+        """Smaller is better. Honest first, then what models agree on, then the smallest change."""
+        promise = self.candidate.promise
+        votes = min(self.votes, ENOUGH_VOTES)
+        return (len(self.flags), -votes, self.orphans, self.size, -promise, self.candidate.key)
+
+
+def fix_of(
+    candidate: Candidate,
+    before: str,
+    verdict: Verdict,
+    *,
+    seconds: float,
+    flags: tuple[str, ...],
+    votes: int = 0,
+) -> Fix:
+    edits = tuple(line_edits(before, candidate.text))
+    changed = sum(max(edit.end - edit.start, edit.new_text.count("\n")) for edit in edits)
+    lines = "line" if changed == 1 else "lines"
+    said = "".join(f"; {flag}" for flag in flags)
+    return Fix(
+        candidate=candidate,
+        verdict=verdict,
+        title=f"{verdict.summary}, changes {changed} {lines}{said}",
+        edits=edits,
+        diff=diff(before, candidate.text, candidate.path.name),
+        seconds=seconds,
+        proposer=candidate.proposer,
+        flags=flags,
+        votes=votes,
+        orphans=orphans(before, candidate.text),
+        size=size_of(before, candidate.text),
+        before=before,
+    )
+
+
+def line_edits(before: str, after: str) -> Iterator[LineEdit]:
+    """Only the lines that change; applied from the last to the first they turn one text into the other."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    for tag, start, end, first, last in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield LineEdit(start, end, "".join(new[first:last]))
+
+
+def diff(before: str, after: str, name: str) -> str:
+    """A unified diff with three lines of context."""
+    old, new = before.splitlines(), after.splitlines()
+    return "\n".join(difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", lineterm="")) + "\n"
+
+
+def size_of(before: str, after: str) -> int:
+    """How many tokens go or come. Layout counts only where it means something."""
+    old, new = _TOKEN.findall(before), _TOKEN.findall(after)
+    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    return sum((end - start) + (last - first) for tag, start, end, first, last in blocks if tag != "equal")

@@ -1,0 +1,89 @@
+"""What is fishy about an edit that passes: it may fit the test instead of the problem."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+SPECIAL_CASE = "special-cases the test's values"
+SWALLOWS = "swallows an exception"
+ASSERTION = "removes an assertion or a check that raises"
+PARTLY = "other tests still fail, as they did before"
+
+EVERYDAY = (None, True, False, "", " ", 100, 1000, *range(11), 0.0, 0.5, 1.0, 2.0)
+"""Values that an honest program and a test have in common by chance."""
+
+
+def flags(before: str, after: str, test_source: str) -> tuple[str, ...]:
+    """The reasons why a passing edit is not to be preferred; empty for an honest one.
+
+    All three texts are Python; a test source that does not parse is taken to hold no values.
+    """
+    old, new = ast.parse(before), ast.parse(after)
+    found = []
+    if _special_cases(old, new, test_source):
+        found.append(SPECIAL_CASE)
+    if _swallowing(new) > _swallowing(old):
+        found.append(SWALLOWS)
+    if _checks(new) < _checks(old):
+        found.append(ASSERTION)
+    return tuple(found)
+
+
+def orphans(before: str, after: str) -> int:
+    """How many names an edit leaves written but no longer read: what the program counted is now ignored."""
+    return len(_unread(ast.parse(after)) - _unread(ast.parse(before)))
+
+
+def _unread(tree: ast.Module) -> set[str]:
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    written = {node.id for node in names if isinstance(node.ctx, ast.Store)} | arguments
+    return written - {node.id for node in names if isinstance(node.ctx, ast.Load)}
+
+
+def _special_cases(old: ast.Module, new: ast.Module, test_source: str) -> bool:
+    """A literal of the test that is not an everyday one has come into the program."""
+    try:
+        test = ast.parse(test_source)
+    except SyntaxError:
+        return False
+    values = Counter(_values(new)) - Counter(_values(old))
+    tested = set(_values(test))
+    everyday = {repr(value) for value in EVERYDAY}
+    return any(value in tested and value not in everyday for value in values)
+
+
+def _values(tree: ast.AST) -> Iterator[str]:
+    """The literals of a program: constants, and containers that hold nothing but constants."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            yield repr(node.value)
+        elif (
+            isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict)
+            and len(list(ast.iter_child_nodes(node))) > 2
+        ):
+            try:
+                yield repr(ast.literal_eval(node))
+            except (ValueError, TypeError):
+                continue
+
+
+def _swallowing(tree: ast.AST) -> int:
+    """Handlers that do nothing but go on or give a constant."""
+    handlers = (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler))
+    return sum(len(handler.body) == 1 and _is_nothing(handler.body[0]) for handler in handlers)
+
+
+def _is_nothing(node: ast.stmt) -> bool:
+    match node:
+        case ast.Pass() | ast.Continue() | ast.Break() | ast.Return(value=None | ast.Constant()):
+            return True
+        case ast.Expr(value=ast.Constant()):
+            return True
+    return False
+
+
+def _checks(tree: ast.AST) -> int:
+    return sum(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree))

@@ -1,0 +1,91 @@
+"""Positions in a source text: from ast's lines and UTF-8 columns to offsets in the string, and back."""
+
+from __future__ import annotations
+
+import ast
+from bisect import bisect_right
+from functools import cached_property
+from typing import Protocol
+
+from attrs import field, frozen
+
+from backtrail_tracer import statements
+from backtrail_tracer.statements import Statement, Statements
+
+
+class Placed(Protocol):
+    """A node with a position, as the expressions and statements of ast have it."""
+
+    lineno: int
+    col_offset: int
+    end_lineno: int | None
+    end_col_offset: int | None
+
+
+@frozen
+class Source:
+    """A text that parses. Offsets count characters from 0; lines are 1-based."""
+
+    text: str = field(repr=False)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @cached_property
+    def statements(self) -> Statements:
+        return statements.parse(self.text)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.splitlines(keepends=True)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts = [0]
+        for line in self.lines:
+            starts.append(starts[-1] + len(line))
+        return starts
+
+    def offset(self, line: int, byte_column: int) -> int:
+        text = self.lines[line - 1] if line <= len(self.lines) else ""
+        return self._starts[line - 1] + len(text.encode()[:byte_column].decode("utf-8", "ignore"))
+
+    def line_start(self, line: int) -> int:
+        return self._starts[min(line, len(self.lines) + 1) - 1]
+
+    def line_of(self, offset: int) -> int:
+        return min(bisect_right(self._starts, offset), max(1, len(self.lines)))
+
+    def span(self, node: Placed) -> tuple[int, int]:
+        end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset
+        end = self.offset(end_line, end_column if end_column is not None else node.col_offset)
+        return self.offset(node.lineno, node.col_offset), end
+
+    def slice(self, node: Placed) -> str:
+        start, end = self.span(node)
+        return self.text[start:end]
+
+    def statement_span(self, statement: Statement) -> tuple[int, int]:
+        """From the first character of a statement to its end; a header includes its colon."""
+        start, end = self.span(statement.node)
+        if not statement.is_header:
+            return start, end
+        parts = [inner for part in statements.header_parts(statement.node) for inner in ast.walk(part)]
+        ends = [self.span(inner)[1] for inner in parts if isinstance(inner, ast.expr | ast.arg)]
+        return start, self.text.index(":", max([start, *ends])) + 1
+
+    def indentation(self, line: int) -> str:
+        text = self.lines[line - 1]
+        return text[: len(text) - len(text.lstrip())]
+
+    def function_lines(self, line: int) -> tuple[int, int]:
+        """First and last line of the innermost function around a line, or of the whole text."""
+        best = (1, max(1, len(self.lines)))
+        for node in ast.walk(self.tree):
+            if isinstance(node, statements.FUNCTIONS):
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                last = node.end_lineno or first
+                if first <= line <= last and last - first < best[1] - best[0]:
+                    best = (first, last)
+        return best

@@ -1,0 +1,118 @@
+"""The model client and the repair search as the server uses them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from backtrail_server.results import Ran, Shown
+from backtrail_server.settings import Settings
+
+if TYPE_CHECKING:
+    from backtrail_model.client import ModelClient, NoHost
+    from backtrail_model.evidence import Evidence
+    from backtrail_model.repair import Fix, Progress, Prompted
+
+
+@frozen
+class Explained:
+    """An explanation, what the model saw for it, and how many of its sentences the trace did not bear out."""
+
+    text: str
+    prompt: str
+    dropped: int
+
+
+class ModelAssisting:
+    def connect(self, settings: Settings) -> ModelClient | NoHost:
+        from backtrail_model.client import connect
+
+        model = settings.model
+        name = None if model.name == "auto" else model.name
+        return connect(model.base_url, model.token, model.allow_hosts, model=name)
+
+    def evidence(self, shown: Shown) -> Evidence:
+        from backtrail_model.evidence import gather
+
+        return gather(shown.ran.trace, shown.failure, source_of(shown.ran))
+
+    def summary(self, evidence: Evidence) -> str:
+        from backtrail_model.explain import summary
+
+        return summary(evidence)
+
+    async def explain(
+        self, client: ModelClient, evidence: Evidence, seed: int, on_text: Callable[[str], None]
+    ) -> Explained:
+        """Raises HostError. `on_text` gets what there is so far."""
+        from backtrail_model import explain
+
+        prompt = "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in explain.messages(evidence))
+        text = ""
+        async with aclosing(explain.explain(client, evidence, seed=seed)) as pieces:
+            async for piece in pieces:
+                text += piece
+                on_text(text)
+        checked = explain.check(text, evidence)
+        return Explained(checked.text, prompt, len(checked.dropped))
+
+    async def fixes(
+        self,
+        client: ModelClient | None,
+        shown: Shown,
+        root: Path,
+        settings: Settings,
+        *,
+        on_progress: Callable[[str], None],
+        on_prompt: Callable[[str], None],
+    ) -> AsyncGenerator[Fix, None]:
+        """Each better than the one before. Without a client, only edits that need no model are tried."""
+        from backtrail_model.repair import prepare, repair, standard
+        from backtrail_server.tracing import process_limits
+        from backtrail_tracer.session import Session
+        from backtrail_tracer.verify import Verifier
+
+        ran = shown.ran
+        context = await asyncio.to_thread(
+            prepare, ran.trace, shown.failure, source_of(ran), seed=settings.fix.seed
+        )
+        session = Session(ran.interpreter, root, allow=settings.guard.allow, sandbox=settings.sandbox)
+        limits = process_limits(settings.limits)
+
+        def report(progress: Progress) -> None:
+            on_progress(progress_words(progress))
+            for prompted in context.attempts.prompts[-1:]:
+                on_prompt(prompt_words(prompted))
+
+        async with Verifier(session, ran.entry, process_limits=limits) as verifier:
+            search = repair(
+                context,
+                standard(client),
+                verifier,
+                budget_s=settings.fix.budget_seconds,
+                on_progress=report,
+            )
+            async with aclosing(search) as found:
+                async for fix in found:
+                    if fix.prompted is not None:
+                        on_prompt(prompt_words(fix.prompted))
+                    yield fix
+
+
+def source_of(ran: Ran) -> Callable[[Path], str]:
+    """The texts as they ran; an empty one for a file whose text is not known."""
+    return lambda path: ran.trace.sources.get(path, "")
+
+
+def progress_words(progress: Progress) -> str:
+    best = f" · best: {progress.best}" if progress.best else ""
+    return f"{progress.tried} tried, {progress.waiting} waiting, {progress.seconds:.0f} s{best}"
+
+
+def prompt_words(prompted: Prompted) -> str:
+    return f"{prompted.proposer}, {prompted.options}, model {prompted.model or 'unknown'}\n\n{prompted.text}"

@@ -1,0 +1,195 @@
+"""`backtrail fix`: trace, explain, search, show the fix that passed; apply it when asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_format
+import time
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, field
+from rich.console import Console, Group
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.text import Text
+
+from backtrail_server.assisting import Explained, ModelAssisting
+from backtrail_server.hosting import HostNotStarted
+from backtrail_server.results import Ran, Shown
+from backtrail_server.terminal import document, hosting, show
+from backtrail_server.terminal.place import Place
+from backtrail_server.terminal.trace import locate, tell, traced
+
+if TYPE_CHECKING:
+    from backtrail_model.client import ModelClient
+    from backtrail_model.repair import Fix
+
+
+@define
+class Outcome:
+    """What became of one failure."""
+
+    explained: Explained | None = None
+    prompts: list[str] = field(factory=list)
+    fix: Fix | None = None
+    first_s: float | None = None  # from the start of the search to the first fix that passed
+    seconds: float = 0.0  # of the whole search
+    applied: bool = False
+    notes: list[str] = field(factory=list)
+
+
+def run(
+    path: Path,
+    *,
+    python: str | None = None,
+    json: bool = False,
+    budget_s: float | None = None,
+    seed: int | None = None,
+    apply: bool = False,
+    explain: bool = True,
+) -> int:
+    """0: nothing failed, or a fix passed everything; 1: no such fix was found; 2: nothing could be run."""
+    console = Console(stderr=json)
+    place = locate(path, python, console)
+    if place is None:
+        return 2
+    fix = place.settings.fix
+    fix = evolve(fix, budget_seconds=budget_s or fix.budget_seconds, seed=fix.seed if seed is None else seed)
+    place = evolve(place, settings=evolve(place.settings, fix=fix))
+    return asyncio.run(_run(place, console, json=json, apply=apply, explain=explain))
+
+
+async def _run(place: Place, console: Console, *, json: bool, apply: bool, explain: bool) -> int:
+    ran = await traced(place, console)
+    if ran is None:
+        return 2
+    if not json:
+        tell(console, place, ran)
+    if not ran.trace.failures:
+        return _nothing_to_fix(console, ran, json)
+    outcome = await _assist(place, Shown(ran, 0, ran.trace.failures[0]), console, explain)
+    if apply and outcome.fix is not None:
+        _apply(outcome)
+    if json:
+        print(json_format.dumps(document.of_fix(ran.trace, outcome), indent=1))
+    else:
+        _tell(console, place, outcome)
+    return 0 if outcome.fix is not None and outcome.fix.preferred else 1
+
+
+def _nothing_to_fix(console: Console, ran: Ran, json: bool) -> int:
+    if json:
+        print(json_format.dumps(document.of_fix(ran.trace, Outcome()), indent=1))
+    elif ran.failed:
+        console.print("The run did not end well, but no failure was recorded to work on.", style="yellow")
+    else:
+        console.print("Nothing to fix.", style="green")
+    return 1 if ran.failed else 0
+
+
+async def _assist(place: Place, shown: Shown, console: Console, explain: bool) -> Outcome:
+    """Explain and search with a model; without one, only search among the edits that need none."""
+    outcome = Outcome()
+    try:
+        async with hosting.borrowed(place.settings, console) as client:
+            if explain:
+                await _explain(client, shown, console, outcome)
+            await _search(client, place, shown, console, outcome)
+    except HostNotStarted as error:
+        outcome.notes.append(f"{error} Only edits that need no model were tried.")
+        await _search(None, place, shown, console, outcome)
+    return outcome
+
+
+async def _explain(client: ModelClient, shown: Shown, console: Console, outcome: Outcome) -> None:
+    from backtrail_model.errors import HostError
+
+    assisting = ModelAssisting()
+    evidence = await asyncio.to_thread(assisting.evidence, shown)
+    console.print()
+    console.print(Markdown(assisting.summary(evidence)))
+    try:
+        with console.status("explaining") as status:
+
+            def on_text(text: str) -> None:
+                status.update(f"explaining: …{escape(' '.join(text.split())[-70:])}")
+
+            outcome.explained = await assisting.explain(client, evidence, 0, on_text)
+    except HostError as error:
+        outcome.notes.append(f"No explanation: {error}")
+        return
+    console.print()
+    console.print(Markdown(outcome.explained.text))
+    if outcome.explained.dropped:
+        words = (
+            "sentence that the trace does not bear out was"
+            if outcome.explained.dropped == 1
+            else ("sentences that the trace does not bear out were")
+        )
+        console.print(f"({outcome.explained.dropped} {words} left out)", style="dim")
+
+
+async def _search(
+    client: ModelClient | None, place: Place, shown: Shown, console: Console, outcome: Outcome
+) -> None:
+    from backtrail_model.errors import HostError
+
+    began = time.monotonic()
+    console.print()
+    try:
+        with console.status("searching for a fix") as status:
+            search = ModelAssisting().fixes(
+                client,
+                shown,
+                place.root,
+                place.settings,
+                on_progress=lambda words: status.update(f"searching for a fix: {escape(words)}"),
+                on_prompt=outcome.prompts.append,
+            )
+            async with aclosing(search) as fixes:
+                async for fix in fixes:
+                    outcome.first_s = outcome.first_s or time.monotonic() - began
+                    outcome.fix = fix
+    except HostError as error:
+        outcome.notes.append(f"The search ended early: {error}")
+    outcome.seconds = time.monotonic() - began
+
+
+def _apply(outcome: Outcome) -> None:
+    """Write the fix, if it passed everything and the file is still the text that ran."""
+    fix = outcome.fix
+    if fix is None or not fix.preferred:
+        outcome.notes.append("Nothing was written: only a fix that passed everything is applied.")
+        return
+    path = fix.candidate.path
+    with path.open(encoding="utf-8", newline="") as file:
+        now = file.read()
+    if now.removeprefix("\ufeff") != fix.before.removeprefix("\ufeff"):
+        outcome.notes.append(f"{path.name} has changed since it ran, so the fix was not written.")
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(fix.candidate.text)
+    outcome.applied = True
+
+
+def _tell(console: Console, place: Place, outcome: Outcome) -> None:
+    for note in outcome.notes:
+        console.print(note, style="yellow", markup=False)
+    fix = outcome.fix
+    if fix is None:
+        console.print(f"No fix was found in {outcome.seconds:.0f} s.", style="yellow")
+        return
+    style = "green" if fix.preferred else "yellow"
+    title = Text(fix.title, f"bold {style}")
+    by = f"{show.relative(fix.candidate.path, place.root)} · {fix.proposer} · found after {fix.seconds:.1f} s"
+    diff = Syntax(fix.diff.rstrip(), "diff", background_color="default")
+    parts = Group(diff, show.items_of(fix.verdict.items))
+    console.print(Panel(parts, title=title, subtitle=Text(by, "dim"), border_style=style, title_align="left"))
+    if outcome.applied:
+        console.print(f"Written to {show.relative(fix.candidate.path, place.root)}.", style="green")
+    else:
+        console.print("Your files are unchanged. To write it, run this again with --apply.", style="dim")

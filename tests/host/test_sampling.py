@@ -1,0 +1,57 @@
+"""Picking tokens and drafting from the text."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from backtrail_model.host.generate import accepted
+from backtrail_model.host.sampling import Sampling, draft, nucleus, pick
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([1, 2, 3, 4, 5, 1, 2, 3], [4, 5, 1]),
+        ([1, 2, 9, 1, 2, 7, 1, 2], [7, 1, 2]),  # the latest occurrence
+        ([5, 1, 2, 9, 6, 1, 2, 7, 5, 1, 2], [9, 6, 1]),  # the longest match before the latest
+        ([1, 2, 3, 4], []),
+        ([3, 3], []),
+        ([3, 3, 3], [3]),
+        ([], []),
+    ],
+)
+def test_draft(ids: list[int], expected: list[int]) -> None:
+    assert draft(ids, 3, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"), [(1.0, [0, 1, 2, 3]), (0.9, [0, 1, 3]), (0.7, [1, 3]), (0.4, [1]), (0.0, [1])]
+)
+def test_nucleus(top_p: float, kept: list[int]) -> None:
+    left = nucleus(torch.tensor([0.2, 0.45, 0.05, 0.3]), top_p)
+    assert left.nonzero().flatten().tolist() == kept
+
+
+def test_a_sample_has_its_own_random_numbers() -> None:
+    sampling = Sampling(temperature=1.0, seed=5)
+    logits = torch.zeros(1000)
+    draws = [pick(logits, sampling, sampling.generator(sample)) for sample in (0, 1, 0)]
+    assert draws[0] == draws[2] != draws[1]
+
+
+def test_a_draft_is_taken_as_far_as_it_holds_and_one_token_more() -> None:
+    rows = torch.eye(5)[[3, 1, 4]]  # the greedy tokens are 3, 1, 4
+    generator = Sampling().generator(0)
+    assert accepted(rows, [3, 1], Sampling(), generator) == [3, 1, 4]
+    assert accepted(rows, [3, 2], Sampling(), generator) == [3, 1]
+    assert accepted(rows, [0, 1], Sampling(), generator) == [3]
+    assert accepted(rows[:1], [], Sampling(), generator) == [3]
+
+
+def test_a_draft_uses_random_numbers_as_plain_decoding_does() -> None:
+    sampling, rows = Sampling(temperature=1.0, seed=3), torch.randn(6, 50, generator=torch.manual_seed(0))
+    plain_generator = sampling.generator(0)
+    plain = [pick(row, sampling, plain_generator) for row in rows]
+    drafted = accepted(rows, plain[:5], sampling, sampling.generator(0))
+    assert drafted == plain

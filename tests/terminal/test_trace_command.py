@@ -1,0 +1,92 @@
+"""`backtrail trace` as a person and as a program use it: the real command, a real run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "readings"
+
+
+def backtrail(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "backtrail_server", *arguments],
+        check=False,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_failing_project_shows_the_line_the_values_and_why_it_ran() -> None:
+    done = backtrail("trace", str(EXAMPLE), "--python", sys.executable)
+    assert done.returncode == 1
+    assert "IndexError: list index out of range" in done.stdout
+    assert "hour, _ = readings[warmest + width]" in done.stdout
+    assert "warmest = 2" in " ".join(done.stdout.split())
+    assert "you named the folder" in done.stdout
+    assert "2 passed, 2 failed" in done.stdout
+
+
+def test_json_is_one_versioned_document() -> None:
+    done = backtrail("trace", str(EXAMPLE / "readings.py"), "--python", sys.executable, "--json")
+    document = json.loads(done.stdout)
+    assert document["version"] == 1
+    assert document["status"] == "failed"
+    assert [item["outcome"] for item in document["items"]] == ["passed", "passed", "failed", "failed"]
+    error, wrong = document["failures"]
+    assert error["type"] == "IndexError"
+    assert error["frames"][-1]["locals"]["warmest"] == {"type": "int", "text": "2"}
+    assert (wrong["expected"]["text"], wrong["actual"]["text"]) == ("'12:00'", "'15:00'")
+
+
+def test_lines_show_what_every_line_changed(tmp_path: Path) -> None:
+    script = tmp_path / "count.py"
+    script.write_text(
+        "total = 0\nfor step in range(3):\n    total += step\nif __name__ == '__main__':\n    print(total)\n"
+    )
+    done = backtrail("trace", str(script), "--python", sys.executable, "--lines")
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = next(line for line in done.stdout.splitlines() if "total += step" in line)
+    assert "3×" in row
+    assert "total = 3" in row
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "expected"),
+    [
+        ({}, "missing.py", "does not exist"),
+        ({"quiet.py": "def f():\n    return 1\n"}, "quiet.py", "test"),
+        ({"empty/readme.txt": "nothing"}, "empty", "holds no test_*.py file"),
+    ],
+)
+def test_nothing_to_run_says_what_to_do(
+    tmp_path: Path, files: dict[str, str], path: str, expected: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    done = backtrail("trace", str(tmp_path / path))
+    assert done.returncode == 2
+    assert expected in " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_wrong_interpreter_is_said_with_advice() -> None:
+    done = backtrail("trace", str(EXAMPLE), "--python", "/nowhere/python")
+    assert done.returncode == 2
+    assert "/nowhere/python" in done.stdout + done.stderr
+
+
+def test_trust_is_remembered_outside_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, data = tmp_path / "workspace", tmp_path / "data"
+    workspace.mkdir()
+    monkeypatch.setenv("BACKTRAIL_DATA", str(data))
+    assert "will ask" in backtrail("trust", str(workspace), "show").stdout
+    assert "only when you ask" in backtrail("trust", str(workspace), "ask").stdout
+    assert "only when you ask" in backtrail("trust", str(workspace), "show").stdout
+    assert list(workspace.iterdir()) == []

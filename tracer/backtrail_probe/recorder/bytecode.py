@@ -1,0 +1,73 @@
+"""The few things that only the bytecode knows."""
+
+from __future__ import annotations
+
+from opcode import opmap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, FrozenSet, List, Set
+
+_CLEAR = opmap.get("LOAD_FAST_AND_CLEAR")
+_EXTENDED = opmap["EXTENDED_ARG"]
+
+
+def _codes_of(*names: str) -> FrozenSet[int]:
+    return frozenset(opmap[name] for name in names if name in opmap)
+
+
+RETURNS = _codes_of("RETURN_VALUE", "RETURN_CONST")
+ITERATES = _codes_of("FOR_ITER", "YIELD_FROM", "SEND", "END_SEND", "END_FOR")
+"""Where StopIteration is the end of a loop or of an `await`, and no exception that anybody raised."""
+
+_YIELD_VALUE, _RESUME = opmap["YIELD_VALUE"], opmap.get("RESUME")
+_YIELD_FROM = opmap.get("YIELD_FROM")
+_STORES = _codes_of("STORE_FAST", "STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST")
+
+
+def suspensions(code: Any) -> FrozenSet[int]:
+    """The values of `f_lasti` with which a generator or coroutine stands suspended: at the yield, from
+    3.12 on behind it, and before a YIELD_FROM (up to 3.10), which is executed again at each step."""
+    raw = code.co_code
+    found = set()
+    for offset in range(0, len(raw), 2):
+        if raw[offset] == _YIELD_VALUE:
+            found.add(offset)
+            if offset + 2 < len(raw) and raw[offset + 2] == _RESUME:
+                found.add(offset + 2)
+        elif raw[offset] == _YIELD_FROM:
+            found.update((offset - 2, offset))
+    return frozenset(found)
+
+
+def borrowed_names(code: Any) -> Dict[str, FrozenSet[int]]:
+    """Variables that inlined comprehensions borrow -> the offsets at which they are the comprehension's.
+
+    LOAD_FAST_AND_CLEAR puts the function's own variable aside; an instruction that stores it back has
+    the same source position, which is the whole comprehension's.
+    """
+    if _CLEAR is None or _CLEAR not in code.co_code[::2]:
+        return {}
+    positions = list(code.co_positions())
+    found: Dict[str, Set[int]] = {}
+    high = 0
+    raw = code.co_code
+    for offset in range(0, len(raw), 2):
+        op, arg = raw[offset], raw[offset + 1] | high
+        high = arg << 8 if op == _EXTENDED else 0
+        if op == _CLEAR:
+            end = _given_back(raw, positions, offset)
+            found.setdefault(_local_name(code, arg), set()).update(range(offset + 2, end + 2, 2))
+    return {name: frozenset(offsets) for name, offsets in found.items()}
+
+
+def _local_name(code: Any, index: int) -> str:
+    names = code.co_varnames + tuple(name for name in code.co_cellvars if name not in code.co_varnames)
+    return str(names[index]) if index < len(names) else ""
+
+
+def _given_back(raw: bytes, positions: List[Any], start: int) -> int:
+    """The offset of the first store behind `start` that has its position; the end of the code at worst."""
+    at = positions[start // 2]
+    stores = (each for each in range(start + 2, len(raw), 2) if raw[each] in _STORES)
+    return next((each for each in stores if positions[each // 2] == at), len(raw))

@@ -1,0 +1,106 @@
+"""Hides secrets by value, before they reach a log.
+
+What counts: the shapes of well-known tokens, private keys, passwords in URLs, `password=…` inside a
+text, the values of environment variables with a secret-looking name, and long tokens that look random.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from math import log2
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Mapping, Pattern, Tuple
+
+MARK = "…redacted…"
+SHORTEST = 8
+"""Shorter strings are never looked at: no real secret is shorter, and most strings are."""
+
+_LONGEST_TOLD, _MOST_TOLD = 200, 2000  # characters of a string, strings
+
+_SHAPES = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
+    r"\b(?:AKIA|ASIA|AROA|AIDA)[0-9A-Z]{16}\b",
+    r"\bgh[pousr]_[A-Za-z0-9]{20,}",
+    r"\bgithub_pat_[A-Za-z0-9_]{20,}",
+    r"\bglpat-[A-Za-z0-9_-]{16,}",
+    r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}",
+    r"\bhf_[A-Za-z0-9]{20,}",
+    r"\bpypi-[A-Za-z0-9_-]{20,}",
+    r"\bnpm_[A-Za-z0-9]{20,}",
+    r"\bAIza[A-Za-z0-9_-]{30,}",
+    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?",
+)
+_URL = r"(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*):(?P<urlpw>[^\s@/]+)@"
+_NAMED = (
+    r"(?P<named>(?i:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|bearer)"
+    r"[\"']?(?:\s*[:=]\s*|\s+)[\"']?)(?P<value>[^\s\"',;&]{6,})"
+)
+_RANDOM = r"(?P<random>[A-Za-z0-9+/_=-]{24,})"
+_PATTERN = re.compile("|".join((*(f"(?:{shape})" for shape in _SHAPES), _URL, _NAMED, _RANDOM)))
+_NAMES = re.compile(r"(?i)(secret|passw|passphrase|token|api_?key|access_?key|private_?key|credential|auth$)")
+
+
+def entropy(token: str) -> float:
+    """Shannon entropy in bits a character."""
+    counts = {char: token.count(char) for char in set(token)}
+    return -sum(n / len(token) * log2(n / len(token)) for n in counts.values())
+
+
+def looks_random(token: str) -> bool:
+    """True for what a machine made up: both cases and digits, mixed well. Paths, identifiers and hex
+    digests, which programs are full of, are not."""
+    if "/" in token and token.count("/") > len(token) // 12:
+        return False
+    if not (any(map(str.isdigit, token)) and any(map(str.islower, token)) and any(map(str.isupper, token))):
+        return False
+    return entropy(token) >= 4.0
+
+
+class Redactor:
+    """Made once a run. `hide` costs one regular expression for a new string of eight characters or more."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        secrets = {value for name, value in environment.items() if _NAMES.search(name) and _worth(value)}
+        self._known: Tuple[str, ...] = tuple(sorted(secrets, key=len, reverse=True))
+        self._pattern: Pattern[str] = _PATTERN
+        # A program shows the same strings again and again: each line renders what is still there.
+        self._told: Dict[str, Tuple[str, bool]] = {}
+
+    def hide(self, text: str) -> "Tuple[str, bool]":
+        """The text with each secret replaced by a mark, and whether there was one."""
+        if len(text) < SHORTEST:
+            return text, False
+        found = self._told.get(text)
+        if found is None:
+            found = self._look(text)
+            if len(text) <= _LONGEST_TOLD:
+                if len(self._told) >= _MOST_TOLD:
+                    self._told.clear()
+                self._told[text] = found
+        return found
+
+    def _look(self, text: str) -> "Tuple[str, bool]":
+        hidden = text
+        for secret in self._known:
+            if secret in hidden:
+                hidden = hidden.replace(secret, MARK)
+        hidden = self._pattern.sub(_replacement, hidden)
+        return hidden, hidden is not text and hidden != text
+
+
+def _worth(value: str) -> bool:
+    return len(value) >= SHORTEST and not os.path.isabs(value) and not value.isdigit()
+
+
+def _replacement(match: "re.Match[str]") -> str:
+    groups = match.groupdict()
+    if groups["url"] is not None:
+        return f"{groups['url']}:{MARK}@"
+    if groups["named"] is not None:
+        return str(groups["named"]) + MARK
+    token = groups["random"]
+    return token if token is not None and not looks_random(token) else MARK

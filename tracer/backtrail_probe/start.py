@@ -1,0 +1,157 @@
+"""One run, from the specification to the exit: the order in which things are put in place."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+
+from . import recorder as recorders
+from .constants import VERSION
+from .entry import Outcome, run
+from .failures import FailureWriter
+from .guard import Guard, make_policy
+from .limits import apply_limits, lift_limits
+from .log import Log
+from .overlay import Overlay, no_bytecode
+from .redact import Redactor
+from .report import Report
+from .scope import Scope
+from .spec import read_spec
+from .statics import quote
+from .values import Renderer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Optional
+
+    from .wire import PostMortem, RunSpec
+
+OWN = os.path.dirname(os.path.abspath(__file__))
+
+
+class Setup:
+    """What a run consists of, ready to go. `outcome` is empty until the entry has ended."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        """Raises ValueError for a specification that cannot be met, OSError when there can be no log."""
+        limits = spec.record_limits
+        redactor = Redactor(os.environ)
+        renderer = Renderer(limits.value_chars, limits.value_items, limits.value_depth, redactor)
+        scope = Scope(spec.traced, spec.excluded, spec.cwd, OWN)
+        self.spec = spec
+        self.scope = scope
+        self.log = Log(spec.log, limits.log_bytes)
+        self.choice = recorders.choose(spec, self.log, scope, renderer)
+        writer = FailureWriter(scope, renderer, OWN)
+        self.report = Report(self.log, writer, self.choice.recorder, spec.postmortem is not None)
+        self.overlay = Overlay(spec.overlay)
+        self.guard: Optional[Guard] = None
+        if spec.guard:
+            policy = make_policy(spec.allow, spec.scratch)
+            self.guard = Guard(policy, self.log, scope, self.report.note_blocked)
+        self.outcome: List[Outcome] = []
+
+
+def run_file(path: str) -> None:
+    """Runs the specification in the file and exits as the program does."""
+    with open(path, encoding="utf-8") as file:
+        spec = read_spec(file.read())
+    os.chdir(spec.cwd)
+    apply_limits(spec.process_limits)
+    setup = Setup(spec)
+    atexit.register(_finish, setup)
+    _exit(setup, _execute(setup))
+
+
+def run_request(spec: RunSpec, stop_first: bool) -> int:
+    """One request of a warm worker, in its forked child; returns the exit code. Ends with "end" in
+    the log; the caller leaves by `os._exit`, since exit handlers here would be the parent's."""
+    apply_limits(spec.process_limits)
+    setup = Setup(spec)
+    outcome = _execute(setup, stop_first)
+    setup.report.end(outcome.status, _exit_code(outcome), outcome.message)
+    return _exit_code(outcome)
+
+
+def _execute(setup: Setup, stop_first: bool = False) -> Outcome:
+    log, choice = setup.log, setup.choice
+    version = ".".join(map(str, sys.version_info[:3]))
+    log.note(
+        f'["begin",{{"version":{VERSION},"python":{quote(version)},"pid":{os.getpid()},'
+        f'"recorder":"{choice.name}","reason":{quote(choice.reason)},"started":{time.time():.6f}}}]\n'
+    )
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: _leave_to_parent(setup))
+    no_bytecode()
+    setup.overlay.install()
+    sys.addaudithook(_audit_hook(setup))
+    choice.recorder.start()
+    return run(setup.spec, setup.report, setup.overlay, stop_first)
+
+
+def _audit_hook(setup: Setup) -> Any:
+    """One hook for the recorder and the guard; it is never taken off again (Python has no way to).
+
+    It is called for every audited event, and the recorder's own `sys._getframe` is one: so it has to
+    find out fast that an event is of no interest.
+    """
+    recorder, getframe = setup.choice.recorder, sys._getframe
+
+    def settrace_called(event: str, args: Any) -> None:
+        if not getframe(2).f_code.co_filename.startswith(OWN):
+            recorder.other_tracer()
+
+    handlers = {} if setup.guard is None else setup.guard.handlers()
+    handlers["exec"] = lambda event, args: recorder.watch(args[0])
+    handlers["sys.settrace"] = settrace_called
+    handler_of = handlers.get
+
+    def hook(event: str, args: Any) -> None:
+        handler = handler_of(event)
+        if handler is not None:
+            handler(event, args)
+
+    return hook
+
+
+def _exit_code(outcome: Outcome) -> int:
+    """The exit status that the interpreter makes of it."""
+    code = outcome.exit
+    return int(code) if isinstance(code, int) else 0 if code is None else 1
+
+
+def _exit(setup: Setup, outcome: Outcome) -> None:
+    """Leaves as the program does. `atexit` runs its handlers last in, first out, after the program's
+    threads were joined: ours was the first, so the end is told when all has been done."""
+    setup.outcome.append(outcome)
+    if setup.spec.postmortem is not None and setup.report.first_failure is not None:
+        _finish(setup)
+        _stand_still(setup, setup.spec.postmortem, setup.report.first_failure)
+    if outcome.interrupted:
+        sys.excepthook = lambda *_: None  # the traceback was shown; the interpreter makes a signal of it
+        raise KeyboardInterrupt
+    sys.exit(outcome.exit)  # type: ignore[arg-type]
+
+
+def _finish(setup: Setup) -> None:
+    setup.choice.recorder.stop()
+    while setup.outcome:
+        outcome = setup.outcome.pop()
+        setup.report.end(outcome.status, _exit_code(outcome), outcome.message)
+
+
+def _stand_still(setup: Setup, where: PostMortem, failure: BaseException) -> None:
+    from .postmortem import stop_at
+
+    if setup.guard is not None:
+        setup.guard.suspended = True
+    lift_limits()
+    stop_at(failure, where, setup.log, setup.scope)
+
+
+def _leave_to_parent(setup: Setup) -> None:
+    """A forked child of the program is another program: the log is its parent's."""
+    setup.log.close()
+    setup.choice.recorder.stop()

@@ -1,0 +1,253 @@
+"""Safe rendering of values as JSON text: `["int","5"]` or `["list","[1, 2]",{"id":…,"len":2}]`.
+
+Nothing of the user's is called. Exact built-in types are rendered by themselves, their subclasses
+through the methods of the built-in base, everything else by its instance dictionary and slots.
+"""
+
+from __future__ import annotations
+
+from . import statics
+from .builtin_values import ITEMS, SIMPLE, SIZES, builtin_base, head
+from .foreign import describe
+from .redact import Redactor
+from .statics import quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Optional, Set
+
+ATOMS = frozenset((int, float, bool, type(None), str, bytes, complex))
+"""Exact types whose values never change and whose end nobody notices: a reference to one does no harm."""
+
+_NO_ID = frozenset((*ATOMS, tuple, frozenset, range))
+_NO_LIMIT = 1 << 30
+_SMALL = 1 << 62  # an int below it is rendered at once
+_BITS_PER_DIGIT = 3.33
+_SHORT_BITS = 512
+_MARGIN = 512  # characters beyond the cut in which the end of a secret is looked for
+
+
+class _Text:
+    """What one rendering has put together so far; `left` is the room in characters."""
+
+    __slots__ = ("cut", "left", "mutable", "parts", "redacted", "seen", "shape")
+
+    def __init__(self, chars: int) -> None:
+        self.parts: List[str] = []
+        self.left = chars
+        self.cut = False
+        self.mutable = False  # of the whole value, not of a part
+        self.redacted = False
+        self.seen: Set[int] = set()
+        self.shape: Optional[str] = None
+
+    def put(self, piece: str) -> None:
+        self.parts.append(piece)
+        self.left -= len(piece)
+
+
+class Renderer:
+    """`chars`, `items`, `depth` are the caps of one value; 0 is no limit."""
+
+    def __init__(self, chars: int, items: int, depth: int, redactor: Redactor) -> None:
+        self._chars = chars or _NO_LIMIT
+        self._items = items or _NO_LIMIT
+        self._depth = depth or 50
+        self._redactor = redactor
+
+    def render(self, obj: Any) -> str:
+        """The value as JSON text. Whatever the object is, nothing is raised."""
+        cls = type(obj)
+        if cls is int and -_SMALL < obj < _SMALL:
+            return f'["int","{obj}"]'
+        if cls is float or cls is bool or obj is None:
+            return f'["{cls.__name__}","{obj!r}"]'
+        try:
+            return self._whole(obj, cls)
+        except (AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
+            # Another thread changed the object in between, or it is half made.
+            return (
+                f'[{quote(statics.type_name(cls))},"<not readable: {type(error).__name__}>",{{"cut":true}}]'
+            )
+
+    def hide(self, text: str) -> "tuple[str, bool]":
+        return self._redactor.hide(text)
+
+    def message(self, exc: BaseException) -> str:
+        """What `str(exc)` would say, without calling it: exceptions of the user may override it."""
+        args = statics.exception_args(exc)
+        own = "__str__" in statics.dict_of(type(exc)) and not statics.is_stdlib(type(exc))
+        if not own and len(args) == 1 and type(args[0]) is str and not statics.derives(type(exc), KeyError):
+            shown = self._redactor.hide(args[0][: self._chars * 8])[0]
+            return shown if len(shown) <= self._chars * 4 else shown[: self._chars * 4] + "…"
+        if not own and statics.is_stdlib(type(exc)) and statics.plain(args):
+            return self._redactor.hide(str(exc)[: self._chars * 4])[0]
+        text = _Text(self._chars * 2)
+        for number, arg in enumerate(args):
+            text.put(", " if number else "")
+            self._walk(arg, type(arg), self._depth, text)
+        return "".join(text.parts)
+
+    def _whole(self, obj: Any, cls: type) -> str:
+        text = _Text(self._chars)
+        self._walk(obj, cls, self._depth, text)
+        whole = "".join(text.parts)
+        if len(whole) > self._chars:
+            whole = whole[: self._chars - 1] + "…"
+            text.cut = True
+        meta = self._meta(obj, cls, text)
+        return f"[{quote(statics.type_name(cls))},{quote(whole)}{meta}]"
+
+    def _meta(self, obj: Any, cls: type, text: _Text) -> str:
+        parts = []
+        base = builtin_base(cls)
+        if text.mutable or base is bytearray or (base in ITEMS and base not in _NO_ID):
+            parts.append(f'"id":{id(obj)}')
+        if base in SIZES:
+            parts.append(f'"len":{base.__len__(obj)}')
+        if text.shape:
+            parts.append(f'"shape":{quote(text.shape)}')
+        if text.cut:
+            parts.append('"cut":true')
+        if text.redacted:
+            parts.append('"redacted":true')
+        return ",{" + ",".join(parts) + "}" if parts else ""
+
+    def _walk(self, obj: Any, cls: type, depth: int, text: _Text) -> None:
+        if text.left <= 0:
+            text.cut = True
+            return
+        if (cls is int and -_SMALL < obj < _SMALL) or cls is float or cls is bool or obj is None:
+            text.put(repr(obj))
+            return
+        base = builtin_base(cls)
+        if base is str:
+            self._string(obj, text)
+        elif base is bytes or base is bytearray:
+            self._bytes(base, obj, text)
+        elif base is int and (cls is int or not statics.is_enum_member(obj)):
+            self._int(obj, text)
+        elif base in ITEMS:
+            self._container(obj, cls, base, depth, text)
+        elif base is BaseException:
+            parts = [("", arg) for arg in statics.exception_args(obj)]
+            self._call(statics.type_name(cls), parts, obj, depth, text)
+        elif base in SIMPLE:
+            text.put(SIMPLE[base](obj))
+        else:
+            self._object(obj, cls, depth, text)
+
+    def _string(self, obj: str, text: _Text) -> None:
+        shown, redacted = self._redactor.hide(str.__getitem__(obj, slice(0, text.left + _MARGIN)))
+        text.redacted |= redacted
+        if len(shown) > text.left or (not redacted and str.__len__(obj) > len(shown)):
+            text.cut = True
+            shown = shown[: max(text.left - 3, 1)] + "…"
+        text.put(repr(shown))
+
+    def _bytes(self, base: Any, obj: Any, text: _Text) -> None:
+        start = bytes(base.__getitem__(obj, slice(0, text.left + _MARGIN)))
+        shown, redacted = self._redactor.hide(start.decode("latin-1"))
+        if redacted:
+            text.redacted = True
+            body = f"b{shown!r}"
+        elif base.__len__(obj) > text.left:
+            text.cut = True
+            body = repr(start[: max(text.left - 4, 1)]) + "…"
+        else:
+            body = repr(start)
+        text.put(f"bytearray({body})" if base is bytearray else body)
+
+    def _int(self, obj: int, text: _Text) -> None:
+        bits = int.bit_length(obj)
+        if bits <= max(text.left * _BITS_PER_DIGIT, _SHORT_BITS):
+            text.put(int.__repr__(obj))
+            return
+        text.cut = True
+        sign = "-" if int.__lt__(obj, 0) else ""
+        text.put(f"{sign}0x{int.__rshift__(int.__abs__(obj), bits - 64):x}… ({bits} bits)")
+
+    def _container(self, obj: Any, cls: type, base: Any, depth: int, text: _Text) -> None:
+        name = statics.type_name(cls)
+        fields = statics.class_attribute(cls, "_fields") if base is tuple and cls is not tuple else None
+        if statics.is_strings(fields):
+            self._call(name, list(zip(fields or (), tuple.__iter__(obj))), obj, depth, text)
+            return
+        opening, closing, wrapped = ITEMS[base]
+        wrapped = wrapped or cls is not base
+        size = base.__len__(obj)
+        text.put(name + "(" if wrapped else "")
+        if id(obj) in text.seen or (depth <= 0 and size):
+            text.cut |= id(obj) not in text.seen
+            text.put(opening + "..." + closing)
+        elif size or not (wrapped and base is frozenset):
+            text.seen.add(id(obj))
+            text.put("set()" if base is set and not size else opening)
+            self._items_of(obj, base, size, depth, text)
+            text.put("" if base is set and not size else closing)
+            text.seen.discard(id(obj))
+        text.put(")" if wrapped else "")
+
+    def _items_of(self, obj: Any, base: Any, size: int, depth: int, text: _Text) -> None:
+        for number, item in enumerate(head(obj, base, self._items)):
+            if text.left <= 0:
+                text.cut = True
+                return
+            between, value = ", " if number else "", item
+            if base is dict:
+                text.put(between)
+                self._walk(item[0], type(item[0]), depth - 1, text)
+                between, value = ": ", item[1]
+            kind = type(value)
+            if kind is int and -_SMALL < value < _SMALL:  # most items are, and a call each is dear
+                text.put(f"{between}{value}")
+            else:
+                text.put(between)
+                self._walk(value, kind, depth - 1, text)
+        if size > self._items:
+            text.put(", …")
+            text.cut = True
+        elif size == 1 and base is tuple:
+            text.put(",")
+
+    def _call(self, name: str, parts: Any, obj: Any, depth: int, text: _Text) -> None:
+        """`Name(field=value, …)`, of at most twice as many fields as a container shows items."""
+        text.put(name + "(")
+        if id(obj) in text.seen or (depth <= 0 and parts):
+            text.cut |= id(obj) not in text.seen
+            text.put("...")
+            parts = ()
+        text.seen.add(id(obj))
+        for number, (field, value) in enumerate(parts):
+            text.put(", " if number else "")
+            if number >= self._items * 2 or text.left <= 0:
+                text.cut = True
+                text.put("…")
+                break
+            text.put(f"{field}=" if field else "")
+            self._walk(value, type(value), depth - 1, text)
+        text.seen.discard(id(obj))
+        text.put(")")
+
+    def _object(self, obj: Any, cls: type, depth: int, text: _Text) -> None:
+        known = describe(obj, cls, self._items)
+        if known is not None:
+            if not text.parts:
+                text.shape, text.mutable = known.shape, known.mutable
+            text.cut |= known.cut
+            text.put(self._redactor.hide(known.text)[0])
+            return
+        held = statics.instance_dict(obj)
+        name = statics.type_name(cls)
+        text.mutable |= not text.parts
+        if held is not None and statics.is_enum_member(obj):
+            text.put(f"<{name}.{held['_name_']}: ")
+            self._walk(held["_value_"], type(held["_value_"]), depth - 1, text)
+            text.put(">")
+            return
+        parts = list(statics.slots(obj))
+        parts += [(key, value) for key, value in list((held or {}).items()) if type(key) is str]
+        if parts or held is not None:
+            self._call(name, parts, obj, depth, text)
+        else:
+            text.put(f"<{name}>")

@@ -1,0 +1,1 @@
+"""Decides what to run, runs it bounded, reads the log and answers questions about the trace."""

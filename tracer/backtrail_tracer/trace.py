@@ -1,0 +1,240 @@
+"""The trace of one run, as frozen data, and the questions one can ask of it.
+
+A `Trace` is made from a log by `reader.py` and never changes. It is honest about two things: its
+age (each file carries the hash of the text that ran) and its limits (what was not kept, and why).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from attrs import field, frozen
+
+Outcome = Literal["passed", "failed", "error", "skipped", "stopped"]
+Status = Literal["completed", "failed", "usage", "stopped", "timeout", "killed", "died", "cancelled"]
+"""How a run ended. `completed`: all went well. `failed`: a test failed or an exception was not caught.
+`usage`: the entry could not be run at all. `stopped`: the guard stopped it. `timeout`: the wall or CPU
+limit. `killed`: the memory, output or process limit. `died`: it ended itself (os._exit, a signal)."""
+
+
+@frozen
+class Value:
+    """A recorded value: the type's name, a safe rendering, and what is known beyond the text."""
+
+    type: str
+    text: str
+    id: int | None = None  # tells one mutable object from another within the run
+    length: int | None = None
+    shape: str | None = None
+    cut: bool = False
+    redacted: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@frozen
+class Code:
+    """A traced code object."""
+
+    path: Path
+    name: str  # qualified
+    first_line: int
+
+
+@frozen
+class Frame:
+    """One activation of a traced code object."""
+
+    id: int
+    parent: int | None
+    code: Code
+    item: int | None  # the test it ran in
+    thread: int
+    entered_us: int
+    arguments: Mapping[str, Value]
+    late: bool
+    left_us: int | None = None
+    left_by: Literal["return", "unwind", "open"] = "open"
+    result: Value | None = None
+
+
+@frozen
+class Hit:
+    """One recorded execution of a line in a frame, with the effect it had.
+
+    `changed` holds the variables that had another value after the line than before it. When
+    `uncertain` is true, lines that went unrecorded ran in between and may have made the change.
+    `found` holds variables that were first seen when this line was reached, set by lines of the frame
+    that went unrecorded before any of its hits.
+    """
+
+    frame: int
+    line: int
+    number: int  # the n-th hit of this line in its item, from 1
+    time_us: int
+    changed: Mapping[str, Value]
+    uncertain: bool = False
+    raised: str | None = None  # "TypeError: ..." when an exception left the line
+    order: int = 0  # position in the run: a later hit has a greater one
+    found: Mapping[str, Value] = field(factory=dict)
+
+
+@frozen
+class Item:
+    """One test, doctest example or script run."""
+
+    id: int
+    name: str
+    path: Path | None
+    line: int
+    outcome: Outcome | None  # None: the run ended inside it
+    seconds: float
+    message: str = ""
+
+
+@frozen
+class FailureFrame:
+    path: Path
+    line: int
+    end_line: int
+    col: int  # UTF-8 bytes, as in ast; -1 when unknown
+    end_col: int
+    name: str
+    locals: Mapping[str, Value]
+    traced: bool
+
+
+@frozen
+class Failure:
+    """An exception that nobody caught, or a failed test; frames run from the outermost inwards."""
+
+    item: int | None
+    type: str
+    message: str
+    frames: tuple[FailureFrame, ...]
+    chain: tuple[str, ...] = ()  # the exceptions that led to it, "Type: message", nearest first
+    expected: Value | None = None
+    actual: Value | None = None
+
+    @property
+    def where(self) -> FailureFrame | None:
+        """The innermost frame of the user's code, which is where an editor should point."""
+        return next((frame for frame in reversed(self.frames) if frame.traced), None)
+
+
+@frozen
+class Cap:
+    """A line whose later hits were not recorded."""
+
+    path: Path
+    line: int
+    kept: int
+
+
+@frozen
+class SideEffect:
+    """What the guard saw the program try."""
+
+    kind: str
+    detail: str
+    path: Path | None
+    line: int
+    allowed: bool
+
+
+@frozen
+class Trace:
+    """All that is known of one run."""
+
+    run: str  # a unique id
+    entry: str  # the entry's id
+    status: Status
+    message: str  # why it ended so, in words; empty when there is nothing to say
+    python: str
+    recorder: str
+    reason: str  # why this recorder
+    started: float  # seconds since the epoch
+    seconds: float
+    exit_code: int | None
+    files: Mapping[Path, str]  # traced file -> SHA-256 of the text that ran
+    items: tuple[Item, ...]
+    frames: Mapping[int, Frame]
+    hits: tuple[Hit, ...] = field(repr=False)
+    failures: tuple[Failure, ...]
+    caps: tuple[Cap, ...]
+    limits: tuple[str, ...]  # "recording stopped after 100,000 events"
+    side_effects: tuple[SideEffect, ...]
+    stdout: str = field(repr=False)
+    stderr: str = field(repr=False)
+    loose_ends: tuple[str, ...] = ()  # what the reader could not make sense of, never silently dropped
+    sources: Mapping[Path, str] = field(factory=dict, repr=False)  # the text that ran, where it could be kept
+
+    @cached_property
+    def _by_line(self) -> Mapping[Path, Mapping[int, tuple[Hit, ...]]]:
+        table: dict[Path, dict[int, list[Hit]]] = {}
+        for hit in self.hits:
+            path = self.frames[hit.frame].code.path
+            table.setdefault(path, {}).setdefault(hit.line, []).append(hit)
+        return {path: {line: tuple(hits) for line, hits in lines.items()} for path, lines in table.items()}
+
+    def lines(self, path: Path) -> Mapping[int, tuple[Hit, ...]]:
+        """The recorded hits of each executed line of a file, in the order they happened."""
+        return self._by_line.get(path, {})
+
+    @cached_property
+    def _by_frame(self) -> Mapping[int, tuple[Hit, ...]]:
+        table: dict[int, list[Hit]] = {}
+        for hit in self.hits:
+            table.setdefault(hit.frame, []).append(hit)
+        return {frame: tuple(hits) for frame, hits in table.items()}
+
+    def hits_of(self, frame: int) -> Iterator[Hit]:
+        """The recorded hits of one frame, in order."""
+        return iter(self._by_frame.get(frame, ()))
+
+    @cached_property
+    def _changes(self) -> Mapping[tuple[int, str], tuple[list[int], list[Value]]]:
+        """(frame, name) -> the orders from which on each value held, and the values."""
+        table: dict[tuple[int, str], tuple[list[int], list[Value]]] = {}
+        for hit in self.hits:
+            for since, named in ((hit.order, hit.found), (hit.order + 1, hit.changed)):
+                for name, value in named.items():
+                    orders, values = table.setdefault((hit.frame, name), ([], []))
+                    orders.append(since)
+                    values.append(value)
+        return table
+
+    def variable(self, frame: Frame, name: str, order: int) -> Value | None:
+        """What a variable of a frame was when the hit with that order was about to run."""
+        orders, values = self._changes.get((frame.id, name), ((), ()))
+        place = bisect_right(orders, order)
+        return values[place - 1] if place else frame.arguments.get(name)
+
+    @cached_property
+    def _modules(self) -> Mapping[Path, Frame]:
+        return {frame.code.path: frame for frame in self.frames.values() if frame.code.name == "<module>"}
+
+    def module_frame(self, path: Path) -> Frame | None:
+        """The frame that ran a file's top level; its last one when it ran several times."""
+        return self._modules.get(path)
+
+    def index(self) -> Trace:
+        """Builds what the questions need, so that the first one need not wait; call it in a thread."""
+        _ = (self._by_line, self._by_frame, self._changes, self._modules)
+        return self
+
+    def cap_of(self, path: Path, line: int) -> Cap | None:
+        return next((cap for cap in self.caps if cap.path == path and cap.line == line), None)
+
+    @property
+    def failed_items(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.outcome in ("failed", "error", "stopped"))
+
+    @property
+    def passed_items(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.outcome == "passed")

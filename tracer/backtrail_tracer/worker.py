@@ -1,0 +1,193 @@
+"""A warm worker: a process that has imported what the tests need and forks once for each request.
+
+The protocol is at the end of `wire.py`: requests go to its stdin, answers come on a pipe of their own,
+so that what a candidate prints cannot be taken for an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from attrs import define, field, frozen
+
+from backtrail_tracer.bubblewrap import Command
+from backtrail_tracer.program import Program
+
+_READY_S = 20.0
+_GRACE_S = 1.0
+_POLL_S = 0.05
+
+
+class WorkerError(Exception):
+    """The worker cannot be used (any more): it did not start, cannot fork, or has died."""
+
+
+@frozen
+class Answer:
+    """`status` is "done", "timeout" or "died"; `exit` is the child's exit status, negative for a signal."""
+
+    status: str
+    exit: int | None
+    seconds: float
+
+
+@define(eq=False)
+class Worker:
+    """A running worker. `close` must be called."""
+
+    memory_bytes: int
+    _program: Program
+    _reader: asyncio.StreamReader
+    _answers: asyncio.BaseTransport
+    _numbers: itertools.count[int] = field(factory=lambda: itertools.count(1))
+    _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(factory=dict)
+    _listening: asyncio.Task[None] | None = None
+    _watching: asyncio.Task[None] | None = None
+
+    @staticmethod
+    async def start(command: Command, cwd: Path, environ: Mapping[str, str], memory_bytes: int) -> Worker:
+        """Starts it and waits until its imports are done. Raises WorkerError when it cannot fork."""
+        loop = asyncio.get_running_loop()
+        receive, send = os.pipe()
+        try:
+            program = await Program.start(
+                command.argv,
+                layers=command.layers,
+                cwd=cwd,
+                environ={**environ, "BACKTRAIL_ANSWERS": str(send)},
+                mark=uuid.uuid4().hex,
+                output_bytes=64 * 1024,
+                stdin=subprocess.PIPE,
+                pass_fds=(send,),
+            )
+        except OSError as error:
+            os.close(receive)
+            raise WorkerError(f"the worker cannot be started: {error}") from error
+        except BaseException:
+            os.close(receive)
+            raise
+        finally:
+            os.close(send)
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(receive, "rb", 0))
+        worker = Worker(memory_bytes, program, reader, transport)
+        try:
+            await worker._wait_until_ready()
+        except BaseException:
+            await worker.close()
+            raise
+        return worker
+
+    async def _wait_until_ready(self) -> None:
+        try:
+            answer = _parsed(await asyncio.wait_for(self._reader.readline(), _READY_S))
+        except TimeoutError as error:
+            raise WorkerError(f"the worker was not ready within {_READY_S:g} s") from error
+        if not answer.get("ready"):
+            raise WorkerError(f"the worker did not start: {self._program.stderr.strip()[-500:]}")
+        if not answer.get("fork"):
+            raise WorkerError("this system has no fork")
+        self._listening = asyncio.ensure_future(self._listen())
+        self._watching = asyncio.ensure_future(self._watch())
+
+    @property
+    def is_alive(self) -> bool:
+        return self._listening is not None and not self._listening.done() and not self._program.has_exited
+
+    async def _listen(self) -> None:
+        while line := await self._reader.readline():
+            answer = _parsed(line)
+            waiting = self._waiting.get(answer.get("id", 0))
+            if waiting is not None and not waiting.done():
+                waiting.set_result(answer)
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(WorkerError("the worker has died"))
+
+    async def _watch(self) -> None:
+        """Kills children that use too much memory; the worker then answers that they died."""
+        while True:
+            await asyncio.sleep(_POLL_S)
+            if self._waiting and self.memory_bytes:
+                for process in self._program.tree.children():
+                    _kill_above(process, self.memory_bytes)
+
+    async def run(
+        self,
+        *,
+        target: Sequence[str],
+        overlay: Mapping[str, str],
+        wall_s: float,
+        stop_first: bool,
+        log: Path,
+    ) -> Answer:
+        """Runs one request in a fork. Raises WorkerError; cancelling kills the fork."""
+        number = next(self._numbers)
+        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        request = {
+            "id": number,
+            "target": list(target),
+            "overlay": dict(overlay),
+            "wall_s": wall_s,
+            "stop_first": stop_first,
+            "log": str(log),
+        }
+        try:
+            self._send(request)
+            answer = await asyncio.wait_for(asyncio.shield(waiting), wall_s + _GRACE_S)
+        except TimeoutError:
+            # The worker should have ended it by itself; it is not to be trusted with another one.
+            self._program.kill()
+            return Answer("timeout", None, wall_s)
+        except asyncio.CancelledError:
+            self._send({"id": number, "cancel": True})
+            with suppress(TimeoutError, WorkerError):
+                await asyncio.wait_for(asyncio.shield(waiting), _GRACE_S)
+            if not waiting.done():
+                self._program.kill()
+            raise
+        finally:
+            del self._waiting[number]
+        return Answer(str(answer.get("status")), answer.get("exit"), float(answer.get("seconds") or 0.0))
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        if not self.is_alive:
+            raise WorkerError("the worker has died")
+        self._program.write(json.dumps(request).encode() + b"\n")
+
+    async def close(self) -> None:
+        """Ends the worker and every fork of it."""
+        for task in (self._listening, self._watching):
+            if task is not None:
+                task.cancel()
+        try:
+            await self._program.end()
+        finally:
+            self._answers.close()
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _kill_above(process: psutil.Process, memory_bytes: int) -> None:
+    try:
+        if process.memory_info().rss > memory_bytes:
+            process.kill()
+    except psutil.Error:
+        pass  # it ended just now
