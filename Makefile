@@ -29,8 +29,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable '.[model]' pytest && touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing Backtrail with its model and dev extras (torch is about 200 MB)"
-	@$(PIP) --editable '.[model,dev]' && touch $@ $(VENV)/.demo
+	@echo "installing Backtrail with its model, study, tune and dev extras (torch is about 200 MB)"
+	@$(PIP) --editable '.[model,study,tune,dev]' && touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.test
 	@$(PIP) --editable '.[bench]' && touch $@
@@ -42,7 +42,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
 test-all: $(VENV)/.test editors-test
-	$(BIN)/python -m pytest -m "big or not big" --hypothesis-profile=thorough
+	$(BIN)/python -m pytest -m "long or not long" --hypothesis-profile=thorough
 
 # mypy reads the types of what the model host imports, so the checks need the same install as the tests.
 lint: $(VENV)/.test
@@ -60,7 +60,7 @@ bench: $(VENV)/.bench
 
 # DATA names the files of items, as described in bench/README.md.
 bench-repair: $(VENV)/.bench
-	$(BIN)/python -m bench.repair_small $(DATA)
+	$(BIN)/python -m bench.repair $(DATA)
 
 editors/vscode/node_modules: editors/vscode/package-lock.json
 	cd editors/vscode && npm ci --no-audit --no-fund && touch node_modules

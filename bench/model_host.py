@@ -18,12 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+import psutil
 
 from backtrail_model import weights
-from backtrail_model.host.generate import Counters, Lane, Task
-from backtrail_model.host.linear import Nf4Linear
-from backtrail_model.host.load import Loaded, load
+
+# The host's package comes before torch: it sets how threads wait for each other.
+from backtrail_model.host.generate import Counters, Lane, Task, torch, whole
+from backtrail_model.host.head import SHORTLIST, ShortlistHead
+from backtrail_model.host.linear import PackedLinear
+from backtrail_model.host.load import load
 from backtrail_model.host.prefixes import Prefixes
 from backtrail_model.host.prompts import Prompts
 from backtrail_model.host.sampling import Sampling
@@ -50,8 +53,9 @@ def median(measure: Callable[[], float], runs: int) -> float:
 class Bench:
     """Times tasks on a lane of its own."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        self.loaded = loaded
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.loaded = folder, load(folder)
+        loaded = self.loaded
         self.prompts = Prompts(loaded.tokenizer, loaded.model.config)
         self.fresh()
 
@@ -127,11 +131,72 @@ def samples(bench: Bench, runs: int) -> None:
     print(f"8 samples: together / one by one with drafts   {ratio:6.2f}")
 
 
+def shortlist(bench: Bench) -> None:
+    """How far down the NF4 head's order the token was that the whole head puts first."""
+    head = bench.loaded.model.head
+    if not isinstance(head, ShortlistHead):
+        return
+    ids = bench.prompts.plain(CODE)[:1000]
+    with torch.inference_mode():
+        hidden = whole(bench.loaded.model.passing(torch.tensor([ids]), bench.loaded.model.empty_cache()))[0]
+        best = torch.cat([(part.float() @ head.weight.float().T).argmax(-1) for part in hidden.split(250)])
+        near = torch.cat([head.approximate(part) for part in hidden.split(20)])
+    places = (near > near.gather(-1, best[:, None])).sum(-1)
+    print(
+        f"NF4 head, {len(ids)} places in code: best token first at {(places == 0).float().mean():.1%}, "
+        f"worst place {int(places.max())} of the {SHORTLIST} that are computed exactly"
+    )
+
+
+def cancelling(bench: Bench) -> None:
+    """The longest time between two places where a request can be stopped."""
+    ids, waits, last = bench.prompts.plain(CODE)[:900], [], time.perf_counter()
+    bench.fresh()
+    with torch.inference_mode():
+        for _ in bench.lane.generate(Task(ids, 8, lookup=False), lambda sample: True):
+            waits.append(time.perf_counter() - last)
+            last = time.perf_counter()
+    decoding = waits[-7:]
+    print(
+        f"longest wait for a stop: reading 900 tokens {max(waits[:-8]):.3f} s, decoding {max(decoding):.3f} s"
+    )
+
+
+def memory(bench: Bench) -> None:
+    """What the process holds of its own (not mapped from files) beside a context of 4096 tokens."""
+    bench.fresh()
+    bench.run((bench.prompts.plain(CODE) * 3)[:4088], 8)
+    own = psutil.Process().memory_full_info().uss / 1e6
+    mapped = psutil.Process().memory_info().rss / 1e6
+    files = sum(file.stat().st_size for file in bench.folder.iterdir()) / 1e6
+    weights_only = sum(file.stat().st_size for file in bench.folder.glob("*.safetensors")) / 1e6
+    print(f"after 4096 tokens: resident {mapped:.0f} MB, unshared {own:.0f} MB, all files {files:.0f} MB")
+    print(f"  NF4 weights {weights_only:.0f} MB; resident over them {mapped - weights_only:.0f} MB")
+
+
+def cold_start(model: str, runs: int) -> None:
+    """From starting Python to the first token of a prompt of 320 tokens, in new processes."""
+    script = (
+        "from backtrail_model import weights; from backtrail_model.host.generate import *\n"
+        "from backtrail_model.host.load import load\n"
+        f"l = load(weights.prepare({model!r})); ids = l.tokenizer({CODE!r})['input_ids'][:320]\n"
+        "with torch.inference_mode():\n"
+        "    steps = Lane(l.model, Prefixes(0), Counters()).generate(Task(ids, 1), lambda sample: True)\n"
+        "    next(step for step in steps if step)\n"
+    )
+
+    def start() -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", script], check=True, stderr=subprocess.DEVNULL)
+        return time.perf_counter() - began
+
+    print(f"new process to the first token of 320       {median(start, runs):6.2f} s")
+
+
 def layer_costs(bench: Bench, runs: int) -> None:
     """The two ways of a linear layer by rows: why `linear.DENSE_FROM_ROWS` is what it is."""
-    layers = [module for module in bench.loaded.model.modules() if isinstance(module, Nf4Linear)]
-    layer = max(layers, key=lambda module: module.out_features * module.in_features, default=None)
-    if layer is None or layer.fast is None:
+    layer = bench.loaded.model.layers[0].gate_up
+    if not isinstance(layer, PackedLinear):
         return
     print(f"linear layer {layer.out_features}x{layer.in_features}, ms by rows:   packed   expanded")
     for rows in (1, 2, 4, 8, 16, 24, 32, 64, 256):
@@ -165,13 +230,17 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, OMP_WAIT_POLICY={waiting}, load before {load_average:.1f}")
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if asked.contended else None
     try:
-        bench = Bench(load(weights.prepare(asked.model)))
+        cold_start(asked.model, asked.runs)
+        bench = Bench(weights.prepare(asked.model))
         print(f"{asked.model}: loaded in {bench.loaded.seconds:.2f} s; {bench.loaded.form.reason}")
         first = bench.cold(bench.prompts.plain(CODE)[:320])
         print(f"first token of the first prompt after loading, 320 tokens   {first:6.2f} s")
         prefill(bench, asked.runs)
         decode(bench, asked.runs, asked.tokens)
         samples(bench, asked.runs)
+        shortlist(bench)
+        cancelling(bench)
+        memory(bench)
         layer_costs(bench, asked.runs)
     finally:
         if busy is not None:

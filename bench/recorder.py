@@ -22,7 +22,8 @@ from pathlib import Path
 from attrs import frozen
 from tests import pythons
 
-from backtrail_probe.wire import LOG_HEADER_SIZE, SCRIPT, ProcessLimits, RecordLimits, RunSpec
+from backtrail_probe.wire import SCRIPT, ProcessLimits, RecordLimits, RunSpec
+from backtrail_tracer.reader import read_bytes
 from bench.machine import describe
 
 HERE = Path(__file__).parent
@@ -102,7 +103,7 @@ class Bench:
 
 @frozen
 class Costs:
-    """Medians, in seconds, of one workload on one Python, by configuration; and what was recorded of it."""
+    """The fastest run, in seconds, of a workload on one Python, by configuration; and what was recorded."""
 
     lines: int
     seconds: Mapping[str, float]
@@ -117,10 +118,7 @@ def launcher() -> Path:
 
 def recorded_lines(log: Path) -> int:
     """The number of line events in a log: a bench of a recorder that records nothing is worth nothing."""
-    data = log.read_bytes()
-    committed = int.from_bytes(data[8:LOG_HEADER_SIZE], "little")
-    lines = data[LOG_HEADER_SIZE : LOG_HEADER_SIZE + committed].splitlines()
-    return sum(line.startswith(b'["line"') for line in lines)
+    return sum(line.startswith((b'["line"', b'["again"')) for line in read_bytes(log).splitlines())
 
 
 def seconds(output: str) -> float:
@@ -145,7 +143,7 @@ def costs(bench: Bench, workload: Workload, traced: list[str]) -> Costs:
         if number < ROUNDS["snooper"] and not workload.long:
             took("snooper", bench.plain(str(TIMED), *command, "pysnooper"))
     lines = json.loads(bench.plain(str(TIMED), *command, "count"))["lines"] * workload.times
-    return Costs(lines, {name: statistics.median(values) for name, values in times.items()}, kept)
+    return Costs(lines, {name: min(values) for name, values in times.items()}, kept)
 
 
 def row(version: str, name: str, cost: Costs) -> str:
@@ -227,7 +225,7 @@ def main() -> int:
     if hasattr(os, "getloadavg"):
         print(f"Load average at the start: {os.getloadavg()[0]:.1f}; ratios from a busy machine are rough.")
     rounds = "{plain} runs (no caps: {uncapped}, PySnooper: {snooper})".format(**ROUNDS)
-    print(f"Medians of {rounds}, each in a fresh process.\n")
+    print(f"The fastest of {rounds}, each in a fresh process: other work can only add to it.\n")
     print("| Python | workload | plain | Backtrail, default caps | Backtrail, no caps | PySnooper |")
     print("|---|---|---|---|---|---|")
     each_python(report_costs)

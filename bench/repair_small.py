@@ -89,13 +89,13 @@ async def attempt(task: Task, client: ModelClient | None, options: argparse.Name
         if isinstance(entries, NoEntry):
             return Result(task.name, f"no entry: {entries.reason}")
         began = time.monotonic()
-        trace = (await session.run(entries[0], process_limits=ProcessLimits(wall_s=8))).trace
+        trace = (await session.run(entries[0], process_limits=ProcessLimits(wall_s=60, cpu_s=8))).trace
         trace_s = time.monotonic() - began
         failure = next(iter(trace.failures), None) or endless(trace)
         if failure is None:
             return Result(task.name, f"no failure to repair: {trace.status} {trace.message}", trace_s)
         context = prepare(trace, failure, lambda p: p.read_text(encoding="utf-8"), seed=options.seed)
-        proposers = [p for p in standard(client) if not options.proposers or p.name in options.proposers]
+        proposers = standard(client, only=options.proposers)
         fixes: list[Fix] = []
         began = time.monotonic()
         async with Verifier(session, entries[0]) as verifier:

@@ -1,4 +1,5 @@
-"""How long one verification of a two-test file takes: forked from a warm worker, and in a fresh interpreter.
+"""How long one verification of a two-test file takes: forked from a stage, from a warm worker, and in a fresh
+interpreter.
 
 python -m bench.verify [ROUNDS]
 """
@@ -33,6 +34,13 @@ def test_b():
 """
 
 
+HOW: dict[str, dict[str, bool]] = {
+    "forked from a stage": {},
+    "forked from a warm worker": {"use_stages": False},
+    "fresh interpreter": {"use_fork": False},
+}
+
+
 async def milliseconds(work: Callable[[], Awaitable[object]], rounds: int) -> str:
     taken = []
     for _ in range(rounds):
@@ -49,24 +57,35 @@ async def measure(root: Path, rounds: int) -> None:
     assert not isinstance(entries, NoEntry)
     session = Session(Interpreter(Path(sys.executable), "the one of the benchmark"), root)
     print(f"{describe('pytest')}; {rounds} rounds\n")
-    print("| one verification of two tests | median ms | best | worst |\n|---|---|---|---|")
-    for use_fork in (True, False):
+    print("| one verification of two tests | median ms | best | worst | its CPU, ms |\n|---|---|---|---|---|")
+    for how, options in HOW.items():
         started = time.perf_counter()
-        async with Verifier(session, entries[0], use_fork=use_fork) as verifier:
+        async with Verifier(session, entries[0], **options) as verifier:
             warm = (time.perf_counter() - started) * 1000
+            for text, passes in ((FIXED, True), (BUGGY, False)):
+                cpu: list[float] = []
 
-            async def one(verifier: Verifier = verifier) -> None:
-                verdict = await verifier.verify({root / "stats.py": FIXED}, wall_s=60)
-                assert verdict.passed, verdict
+                async def one(
+                    verifier: Verifier = verifier,
+                    text: str = text,
+                    passes: bool = passes,
+                    cpu: list[float] = cpu,
+                ) -> None:
+                    verdict = await verifier.verify({root / "stats.py": text}, wall_s=60)
+                    assert verdict.passed == passes, verdict
+                    cpu.append(verdict.cpu_s * 1000)
 
-            how = f"forked from a warm worker (its start: {warm:.0f} ms)" if use_fork else "fresh interpreter"
-            print(f"| {how} | {await milliseconds(one, rounds)} |")
+                await one()  # the stage is prepared, and a fork's CPU limit does not count that
+                taken = await milliseconds(one, rounds)
+                spent = f"{statistics.median(cpu[1:]):.0f}" if cpu[-1] else "-"
+                what = "passes" if passes else "fails"
+                print(f"| {how} (ready after {warm:.0f} ms), {what} | {taken} | {spent} |", flush=True)
 
     async def plain() -> None:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_stats.py"]
         await asyncio.to_thread(subprocess.run, command, cwd=root, capture_output=True, check=False)
 
-    print(f"| plain `python -m pytest` | {await milliseconds(plain, rounds)} |")
+    print(f"| plain `python -m pytest` | {await milliseconds(plain, rounds)} | - |")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """The OpenAI wire as a client: chat and completion streams, health, cancel by closing.
 
 What a server cannot do (`n`, `suffix`, `seed`) is made up for here where that is possible, and the
-reason is kept in `ModelClient.degraded`.
+reason is kept in `ModelClient.degraded`. Secrets are covered in whatever is sent (see `veil.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from backtrail_model import fim
 from backtrail_model.errors import (
@@ -23,6 +23,7 @@ from backtrail_model.errors import (
     NotSupported,
 )
 from backtrail_model.transport import Json, Transport
+from backtrail_model.veil import Veil
 
 __all__ = [
     "Completion",
@@ -84,7 +85,8 @@ class NoHost:
 class ModelClient:
     """One model behind one address. Raises HostNotAllowed for an address that prompts may not go to.
 
-    `timeout_s` is the longest silence that is put up with, not the length of an answer.
+    `timeout_s` is the longest silence that is put up with, not the length of an answer. A `transport` of
+    the caller's own takes the place of the one that is made from the address.
     """
 
     def __init__(
@@ -95,8 +97,9 @@ class ModelClient:
         model: str | None = None,
         allowed_hosts: Sequence[str] = (),
         timeout_s: float = 120.0,
+        transport: Transport | None = None,
     ) -> None:
-        self._transport = Transport(base_url, token, allowed_hosts, timeout_s)
+        self._transport = transport or Transport(base_url, token, allowed_hosts, timeout_s)
         self.base_url = self._transport.base
         self._model = model
         self._lacks: dict[str, str] = {}
@@ -159,6 +162,7 @@ class ModelClient:
         body = _body(max_tokens, temperature, stop, seed, priority) | {
             "messages": [dict(m) for m in messages]
         }
+        body = Veil().over_body(body)
         async with aclosing(self._deltas("/chat/completions", body, n)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -167,9 +171,11 @@ class ModelClient:
         self, messages: Sequence[Message], *, max_tokens: int, **options: Any
     ) -> AsyncGenerator[Completion, None]:
         """The answers to a chat, each as soon as it is finished. Options as for `chat`."""
-        async with aclosing(_finished(self.chat(messages, max_tokens=max_tokens, **options))) as done:
+        veil = Veil()
+        covered = veil.over_body({"messages": list(messages)})["messages"]
+        async with aclosing(_finished(self.chat(covered, max_tokens=max_tokens, **options))) as done:
             async for completion in done:
-                yield completion
+                yield evolve(completion, text=veil.lifted(completion.text))
 
     async def samples(
         self,
@@ -189,10 +195,12 @@ class ModelClient:
         body = _body(max_tokens, temperature, stop, seed, priority) | {"prompt": prompt}
         if suffix is not None:
             body["suffix"] = suffix
+        veil = Veil()
+        body = veil.over_body(body)
         try:
             async with aclosing(_finished(self._deltas("/completions", body, n))) as done:
                 async for completion in done:
-                    yield completion
+                    yield evolve(completion, text=veil.lifted(completion.text))
         except HostRefused as error:
             if error.status in (404, 405):
                 raise NotSupported("the server has no /completions", "use a server that has it") from error

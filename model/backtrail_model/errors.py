@@ -44,6 +44,14 @@ class HostRefused(HostError):
         self.param = param
 
 
+class PromptTooLong(HostRefused):
+    """The prompt and the answer asked for do not fit the model's context. The code in it is never cut."""
+
+    advice = (
+        "ask a model with a longer context (model.baseUrl, backtrail host --model), or split the function"
+    )
+
+
 class HostConfused(HostError):
     """The host answered, but not in the OpenAI wire format."""
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
 from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.evidence import Evidence, Fact
+from backtrail_model.errors import PromptTooLong
+from backtrail_model.evidence import Evidence, Fact, shorter
 
 MOST_TOKENS = 260
 MOST_CHARACTERS = 72
@@ -19,10 +20,13 @@ MOST_CHARACTERS = 72
 
 _ID = re.compile(r"(?:[\w.-]+:)?L\d+(?:#\d+)?")
 _CITED = re.compile(r"(?:[\w.-]+:)?L\d+#\d+")
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?:\s+(?=[A-Z`(\"'])|\s*$)|\n{2,}")
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?:[ \t]+(?=[A-Z`(\"'])|\s*$)")
 _LITERAL = r"(-?\d+(?:\.\d+)?|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|'[^']*'|\"[^\"]*\"|True|False|None)"
+_CONCLUDED = re.compile(r"^wrong:.*\n", re.MULTILINE)
 _QUOTED = re.compile(r"`([^`\n]{6,})`")  # shorter ones are names, not statements
 _VERB = r"(?:is|was|becomes|became|equals|has the value|holds|=|==)"
+_EXPECTED = re.compile(rf"\btest expect(?:s|ed)\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
+_GOT = re.compile(rf"\bbut (?:it )?(?:got|gets)\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
 _CLAIM = re.compile(rf"`?\b([A-Za-z_]\w*)`?\s+{_VERB}\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
 
 
@@ -30,25 +34,63 @@ _CLAIM = re.compile(rf"`?\b([A-Za-z_]\w*)`?\s+{_VERB}\s+`?{_LITERAL}(?![\w(\[]|\
 class Checked:
     """An explanation without the sentences that the trace does not bear out. `dropped` says why, one each."""
 
-    text: str
+    text: str  # a paragraph for each line that is left
     dropped: tuple[str, ...]
+    cited: int = 0  # sentences that are left and name a fact
+    sentences: int = 0  # that are left
 
 
 def messages(evidence: Evidence) -> list[Mapping[str, str]]:
     """What the model sees."""
     user = prompts.fill("explain_user", code=evidence.code, facts=evidence.to_text())
-    system = prompts.fill("explain_system")
-    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+    return [
+        {"role": "system", "content": prompts.fill("explain_system")},
+        # Small models cite facts when they have seen it done, and hardly ever because they were told to.
+        {"role": "user", "content": prompts.fill("explain_example_user")},
+        {"role": "assistant", "content": prompts.fill("explain_example_assistant")},
+        {"role": "user", "content": user},
+    ]
 
 
 async def explain(
-    client: ModelClient, evidence: Evidence, *, seed: int = 0, priority: Priority = "person"
+    client: ModelClient,
+    evidence: Evidence,
+    *,
+    seed: int = 0,
+    priority: Priority = "person",
+    on_evidence: Callable[[Evidence], None] = lambda _: None,
 ) -> AsyncGenerator[str, None]:
-    """The model's explanation, piece by piece. Run the whole through `check`. Raises HostError."""
+    """The model's explanation, piece by piece. Run the whole through `check`. Raises HostError.
+
+    Where the prompt is too long for the model, it is asked again with fewer facts; `on_evidence` gets what
+    the prompt holds, each time.
+    """
+    too_long: PromptTooLong | None = None
+    for less in shorter.steps(evidence):
+        on_evidence(less)
+        try:
+            async with aclosing(_told(client, less, seed, priority)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
+        except PromptTooLong as error:
+            too_long = error
+    assert too_long is not None
+    raise too_long
+
+
+async def _told(
+    client: ModelClient, evidence: Evidence, seed: int, priority: Priority
+) -> AsyncGenerator[str, None]:
     stream = client.chat(messages(evidence), max_tokens=MOST_TOKENS, seed=seed, priority=priority)
+    said = ""
     async with aclosing(stream) as deltas:
         async for delta in deltas:
-            yield delta.text
+            begun, said = len(said), said + delta.text
+            concluded = _CONCLUDED.search(said)
+            yield said[begun : concluded.end()] if concluded else delta.text
+            if concluded:
+                return  # that line was asked for as the last one; small models go on all the same
 
 
 def check(text: str, evidence: Evidence) -> Checked:
@@ -57,18 +99,24 @@ def check(text: str, evidence: Evidence) -> Checked:
     A sentence that cites nothing, as those of small models often do, is held against all facts, and
     gets the id of a fact whose statement it quotes.
     """
-    kept, dropped = [], []
-    for sentence in _sentences(text):
-        reason = _objection(sentence, evidence)
-        if reason:
-            dropped.append(f"{reason}: {sentence}")
-        else:
-            kept.append(_cited(sentence, evidence))
-    return Checked(" ".join(kept), tuple(dropped))
+    lines: list[list[str]] = []
+    dropped: list[str] = []
+    for line in text.splitlines():
+        lines.append([])
+        for sentence in _sentences(line):
+            reason = _objection(sentence, evidence)
+            if reason:
+                dropped.append(f"{reason}: {sentence}")
+            else:
+                lines[-1].append(_cited(sentence, evidence))
+    kept = [sentence for line in lines for sentence in line]
+    shown = "\n\n".join(" ".join(line) for line in lines if line)
+    cited = sum(bool(_CITED.search(sentence)) for sentence in kept)
+    return Checked(shown, tuple(dropped), cited, len(kept))
 
 
-def _sentences(text: str) -> list[str]:
-    return [part.strip() for part in _SENTENCE_END.split(text) if part and part.strip()]
+def _sentences(line: str) -> list[str]:
+    return [part.strip() for part in _SENTENCE_END.split(line) if part and part.strip()]
 
 
 def _objection(sentence: str, evidence: Evidence) -> str:
@@ -78,10 +126,24 @@ def _objection(sentence: str, evidence: Evidence) -> str:
         known = {fact.id for fact in facts}
         return f"there is no fact {next(id for id in ids if id not in known)}"
     plain = _ID.sub("", sentence)
+    if untrue := _outcome_objection(plain, evidence):
+        return untrue
     for name, literal in _CLAIM.findall(plain):
         recorded = list(_recorded(name, facts or evidence.facts))
         if recorded and not any(_equal(literal, value) for value in recorded):
             return f"{name} was {' or '.join(recorded)}"
+    return ""
+
+
+def _outcome_objection(sentence: str, evidence: Evidence) -> str:
+    """What is said to have been expected and to have come, against what was."""
+    expected, got = _EXPECTED.search(sentence), _GOT.search(sentence)
+    if expected and evidence.expected is not None and not _equal(expected[1], evidence.expected):
+        return f"the test expected {evidence.expected}"
+    if got and evidence.actual is not None and not _equal(got[1], evidence.actual):
+        return f"it got {evidence.actual}"
+    if got and evidence.actual is None and evidence.exception:
+        return f"it ended with {evidence.exception}"
     return ""
 
 

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from backtrail_model import sse
-from backtrail_model.errors import HostConfused, HostNotAllowed, HostRefused, HostUnreachable
+from backtrail_model.errors import (
+    HostConfused,
+    HostNotAllowed,
+    HostRefused,
+    HostUnreachable,
+    PromptTooLong,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -29,6 +36,8 @@ ADVICE = {
     503: "the host is still loading its model: try again in a moment",
 }
 MAX_ERROR_CHARS = 300
+TOO_LONG = re.compile(r"context_length_exceeded|exceed_context_size|maximum context length|context window")
+"""How servers say it: OpenAI, llama-cpp-python and we by the code, llama.cpp by the type, vLLM in words."""
 
 
 def is_loopback(host: str) -> bool:
@@ -173,6 +182,8 @@ def _refusal(status: int, headers: Mapping[str, str], text: str) -> HostRefused 
     retry = headers.get("retry-after", "")
     seconds = float(retry) if retry.replace(".", "", 1).isdigit() else None
     said = f"the host refused ({status}): {message}"
+    if TOO_LONG.search(text):
+        return PromptTooLong(status, said)
     return HostRefused(status, said, ADVICE.get(status, ""), retry_after_s=seconds, param=param)
 
 

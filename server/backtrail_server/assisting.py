@@ -51,10 +51,15 @@ class ModelAssisting:
     ) -> Explained:
         """Raises HostError. `on_text` gets what there is so far."""
         from backtrail_model import explain
+        from backtrail_model.veil import covered
 
-        prompt = "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in explain.messages(evidence))
-        text = ""
-        async with aclosing(explain.explain(client, evidence, seed=seed)) as pieces:
+        prompt, text = "", ""
+
+        def note(used: Evidence) -> None:
+            nonlocal prompt
+            prompt = covered("\n\n".join(f"[{m['role']}]\n{m['content']}" for m in explain.messages(used)))
+
+        async with aclosing(explain.explain(client, evidence, seed=seed, on_evidence=note)) as pieces:
             async for piece in pieces:
                 text += piece
                 on_text(text)
@@ -70,8 +75,12 @@ class ModelAssisting:
         *,
         on_progress: Callable[[str], None],
         on_prompt: Callable[[str], None],
+        on_trouble: Callable[[str], None] = lambda _: None,
     ) -> AsyncGenerator[Fix, None]:
-        """Each better than the one before. Without a client, only edits that need no model are tried."""
+        """Each better than the one before. Without a client, only edits that need no model are tried.
+
+        `on_trouble` gets, at the end, what the model could not be asked, and what to do about it.
+        """
         from backtrail_model.repair import prepare, repair, standard
         from backtrail_server.tracing import process_limits
         from backtrail_tracer.session import Session
@@ -102,6 +111,8 @@ class ModelAssisting:
                     if fix.prompted is not None:
                         on_prompt(prompt_words(fix.prompted))
                     yield fix
+        for trouble in context.attempts.skipped[-1:]:
+            on_trouble(trouble)
 
 
 def source_of(ran: Ran) -> Callable[[Path], str]:
@@ -115,4 +126,7 @@ def progress_words(progress: Progress) -> str:
 
 
 def prompt_words(prompted: Prompted) -> str:
-    return f"{prompted.proposer}, {prompted.options}, model {prompted.model or 'unknown'}\n\n{prompted.text}"
+    from backtrail_model.veil import covered
+
+    about = f"{prompted.proposer}, {prompted.options}, model {prompted.model or 'unknown'}"
+    return f"{about}\n\n{covered(prompted.text)}"

@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from backtrail_server import config
+from backtrail_server.allowing import with_allowances
 from backtrail_server.config import Loaded
 from backtrail_server.editor import Document, Editor
 from backtrail_server.hosting import LocalHost
@@ -36,6 +37,7 @@ class Project:
     kept: Kept = field(init=False)
     stopped: StoppedProgram | None = None
     stopped_run: str = ""  # the run that `stopped` stands still in
+    _debugged: list[StoppedProgram] = field(factory=list)  # earlier ones that a person is debugging
     declined: bool = False  # the person dismissed the question: asked again in the next session
     prompt: str = ""  # what the model saw last
 
@@ -46,7 +48,14 @@ class Project:
         """Own the program that stands at its failure, in the place of the one before."""
         before, self.stopped, self.stopped_run = self.stopped, stopped, run
         if before is not None:
-            await before.close()
+            await before.retire()
+            self._debugged = [each for each in (*self._debugged, before) if each.is_alive]
+
+    async def close(self) -> None:
+        """No program of this project is left, being debugged or not."""
+        await self.keep_stopped(None, "")
+        for each in self._debugged:
+            await each.close()
 
 
 class Core:
@@ -60,7 +69,7 @@ class Core:
         self.jobs = Jobs(self._job_failed)
         self.client_settings: object = {}
         self._projects: dict[Path, Project] = {}
-        self._loaded: dict[tuple[Path | None, int], Loaded] = {}
+        self._loaded: dict[tuple[Path, Path | None, int, int], Loaded] = {}
         self._said: set[str] = set()
 
     def project(self, path: Path) -> Project:
@@ -83,12 +92,16 @@ class Core:
         self._say(config.load(section, None).problems)
 
     def loaded(self, path: Path) -> Loaded:
-        """The settings for a file; read again when its pyproject.toml has changed."""
+        """The settings for a file, with what the person allowed for its workspace; read again when its
+        pyproject.toml, or what is remembered of workspaces, has changed."""
         project_file = config.project_file(path.parent, self._root(path))
-        key = (project_file, _stamp(project_file))
+        root = self._root(path)
+        key = (root, project_file, _stamp(project_file), _stamp(self.trust.file))
         if key not in self._loaded:
-            self._loaded[key] = config.load(self.client_settings, project_file)
-            self._say(self._loaded[key].problems)
+            loaded = config.load(self.client_settings, project_file)
+            allowed = with_allowances(loaded.settings, self.trust.allowed(root))
+            self._loaded[key] = evolve(loaded, settings=allowed)
+            self._say(loaded.problems)
         return self._loaded[key]
 
     def _say(self, problems: tuple[str, ...]) -> None:
@@ -118,7 +131,7 @@ class Core:
         """Everything that runs is stopped, and every program is gone, when this returns."""
         await self.jobs.close()
         for project in self._projects.values():
-            await project.keep_stopped(None, "")
+            await project.close()
         await self.host.close()
 
 

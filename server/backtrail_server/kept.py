@@ -56,11 +56,14 @@ class Kept:
             return {}
         from backtrail_tracer.divergence import first_divergence
 
-        good = good or self._archive().last_good(trace.entry)
+        good = good or self.last_good(trace.entry)
         if good is None:
             return {}
         found = ((i, first_divergence(good, trace, f.item)) for i, f in enumerate(trace.failures))
         return {index: divergence for index, divergence in found if divergence is not None}
+
+    def last_good(self, entry: str) -> Trace | None:
+        return self._archive().last_good(entry)
 
     def keep(self, trace: Trace) -> None:
         with self._turn:

@@ -14,8 +14,8 @@ from backtrail_server.results import same_file
 class Offer:
     """A fix as an editor offers it. `before` is the text that was run without it, by file.
 
-    `title` holds the verdict. `preferred` is true only when it passed everything and nothing is odd
-    about it; `flags` says what is.
+    `title` holds the verdict. `preferred` is true only when it passed everything, nothing is odd about it
+    (`flags` says what is), and there is more for it than one test's word (`little` is false).
     """
 
     id: str
@@ -27,10 +27,11 @@ class Offer:
     diff: str = field(repr=False)
     passed: bool
     flags: tuple[str, ...] = ()
+    little: bool = False
 
     @property
     def preferred(self) -> bool:
-        return self.passed and not self.flags
+        return self.passed and not self.flags and not self.little
 
 
 @define

@@ -48,7 +48,7 @@ def start(
 
     async def work(job: Job[Ran | Note]) -> Ran | Note:
         try:
-            outcome = await _Request(core, project, document, job, asked, token).trace()
+            outcome = await _Request(core, project, document, job, asked, token, changed).trace()
         except asyncio.CancelledError:
             project.results.notes[document.path] = Note("cancelled", f"The run was cancelled: {job.reason}")
             changed(project)
@@ -88,6 +88,7 @@ class _Request:
     job: Job[Ran | Note]
     asked: bool
     token: str | int | None
+    changed: Callable[[Project], None]
 
     async def trace(self) -> Ran | Note:
         core, project, loaded = self.core, self.project, self.core.loaded(self.document.path)
@@ -100,7 +101,7 @@ class _Request:
         )
         if refused is not None:
             return refused
-        limit = loaded.settings.limits.wall_seconds + _GRACE_S
+        limit = 2 * (loaded.settings.limits.wall_seconds + _GRACE_S)  # for two passes
         title, cancel = f"Tracing {entry.label}", partial(self.job.cancel, "by you")
         async with core.jobs.place(project.root), asyncio.timeout(limit):
             await project.keep_stopped(None, "")
@@ -147,8 +148,13 @@ class _Request:
         before = project.results.of_entry(entry.id)
         if before is not None:
             project.offers.drop_run(before.trace.run)
+        ran = project.results.put(run.trace, entry, interpreter)
+        if run.again is not None:
+            self.changed(project)  # the failure is known, and need not wait for its last hits
+            progress.report("once more, for the last hits before the failure")
+            ran = project.results.put(await run.again(), entry, interpreter)
         progress.report(count_words(counts) or run.trace.status)
-        return project.results.put(run.trace, entry, interpreter)
+        return ran
 
 
 def syntax_error(text: str) -> Note | None:

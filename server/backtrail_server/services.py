@@ -81,6 +81,7 @@ class Assisting(Protocol):
         *,
         on_progress: Callable[[str], None],
         on_prompt: Callable[[str], None],
+        on_trouble: Callable[[str], None],
     ) -> AsyncGenerator[Fix, None]: ...
 
 

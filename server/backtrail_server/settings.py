@@ -14,12 +14,17 @@ from backtrail_tracer.entries import ConfiguredEntry
 SECTION = "backtrail"
 
 
-def _setting(default: Any, doc: str, *, client_only: bool = False, least: float | None = None) -> Any:
+def _setting(
+    default: Any, doc: str, *, client_only: bool = False, machine: bool = False, least: float | None = None
+) -> Any:
     """A setting with its default, its one sentence, and the least number it may be.
 
-    A `client_only` setting widens what a program or a prompt may reach, so no repository may set it.
+    A `client_only` setting widens what a program or a prompt may reach, so no repository may set it. A
+    `machine` setting may stand in pyproject.toml, where the person is asked about it, but not in an
+    editor's settings that lie in the repository, of which nobody would ask.
     """
-    return field(default=default, metadata={"doc": doc, "client_only": client_only, "least": least})
+    about = {"doc": doc, "client_only": client_only, "machine": machine or client_only, "least": least}
+    return field(default=default, metadata=about)
 
 
 @frozen
@@ -42,6 +47,7 @@ class GuardSettings:
         (),
         'Side effects a run may have: "network", "subprocess", "write:PATH"; a project that asks for some is '
         "shown to you before it runs.",
+        machine=True,
     )
 
 
@@ -86,6 +92,11 @@ class FixSettings:
     )
     budget_seconds: float = _setting(60.0, "How long one search for a fix may take, in seconds.", least=1)
     seed: int = _setting(0, "The seed of the search: the same seed repeats it.")
+    keep: bool = _setting(
+        False,
+        "Keep fixes that you apply, on this machine and without secrets, for `backtrail tune` to learn from.",
+        client_only=True,
+    )
 
 
 @frozen
@@ -125,6 +136,7 @@ class Leaf:
     default: Any
     doc: str
     client_only: bool
+    machine: bool
     least: float | None
 
     @property
@@ -149,8 +161,9 @@ def _walk(cls: type, parts: tuple[str, ...]) -> Iterator[Leaf]:
         if isinstance(kind, type) and has(kind):
             yield from _walk(kind, here)
         else:
-            doc, client_only = attribute.metadata["doc"], attribute.metadata["client_only"]
-            yield Leaf(here, kind, attribute.default, doc, client_only, attribute.metadata["least"])
+            about = attribute.metadata
+            where = about["client_only"], about["machine"]
+            yield Leaf(here, kind, attribute.default, about["doc"], *where, about["least"])
 
 
 def _camel(name: str) -> str:

@@ -19,7 +19,7 @@ def _property(leaf: Leaf) -> dict[str, Any]:
     made = {**_json_type(leaf.kind), "default": _json_default(leaf.default), "description": leaf.doc}
     if leaf.least is not None:
         made["minimum"] = leaf.least
-    if leaf.client_only:
+    if leaf.machine:
         # A workspace's settings file lives in the repository: VS Code must not let it widen anything.
         made["scope"] = "machine"
     return made

@@ -33,6 +33,7 @@ class Consent:
     answer: Answer
     when: str  # ISO 8601, UTC
     allow: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()  # what the person let this workspace do by "Allow …"
 
     def covers(self, allow: tuple[str, ...]) -> bool:
         """Whether the repository asks for no side effect beyond what the person saw."""
@@ -59,7 +60,23 @@ class TrustStore:
         if not isinstance(entry, dict) or entry.get("answer") not in ANSWERS:
             return None
         allow = tuple(str(item) for item in entry.get("allow", ()))
-        return Consent(cast("Answer", entry["answer"]), str(entry.get("when", "")), allow)
+        when = str(entry.get("when", ""))
+        return Consent(cast("Answer", entry["answer"]), when, allow, _allowed(entry))
+
+    def allowed(self, root: Path) -> tuple[str, ...]:
+        """What the person let code of this workspace do beyond the guard; nothing without a consent."""
+        consent = self.of(root)
+        return consent.allowed if consent else ()
+
+    def allow(self, root: Path, text: str) -> None:
+        """Let code of a workspace do one more thing. Raises OSError when it cannot be kept."""
+        with self._changing(root) as entry:
+            entry["allowed"] = sorted({*_allowed(entry), text})
+
+    def forget(self, root: Path) -> None:
+        """Take back all that was allowed; the answer stays. Raises OSError when it cannot be kept."""
+        with self._changing(root) as entry:
+            entry.pop("allowed", None)
 
     def answer(self, root: Path) -> Answer | None:
         consent = self.of(root)
@@ -67,13 +84,21 @@ class TrustStore:
 
     def remember(self, root: Path, answer: Answer, allow: tuple[str, ...] = ()) -> Consent:
         """Keep an answer. Raises OSError when the folder cannot be written."""
-        consent = Consent(answer, datetime.now(UTC).isoformat(timespec="seconds"), allow)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._changing(root) as entry:
+            entry.update(answer=answer, when=when, allow=list(allow))
+            return Consent(answer, when, allow, _allowed(entry))
+
+    @contextlib.contextmanager
+    def _changing(self, root: Path) -> Iterator[dict[str, Any]]:
+        """The entry of a workspace, to be changed; nobody else writes meanwhile."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self._turn():
             entries = self._read()
-            entries[_key(root)] = {"answer": answer, "when": consent.when, "allow": list(allow)}
+            entry = entries.get(_key(root))
+            entries[_key(root)] = entry = entry if isinstance(entry, dict) else {}
+            yield entry
             self._write(entries)
-        return consent
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -114,6 +139,11 @@ def _make(lock: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def _allowed(entry: dict[str, Any]) -> tuple[str, ...]:
+    given = entry.get("allowed")
+    return tuple(str(item) for item in given) if isinstance(given, list) else ()
 
 
 def _key(root: Path) -> str:

@@ -90,6 +90,11 @@ def frame_words(frame: FailureFrame) -> str:
     return f"in {frame.name}" + (f": {values}" if values else "")
 
 
+def again_words(trace: Trace) -> str:
+    """What is to be said of a failure whose entry was run a second time; empty when all is as expected."""
+    return "" if trace.passes == 2 else trace.again
+
+
 def value_words(variables: Mapping[str, Value]) -> str:
     told = [
         f"{name} = {cut(value.text, _VALUE_CHARS)}"
@@ -115,10 +120,10 @@ def ending_words(trace: Trace) -> str:
     if trace.status not in _ENDINGS:
         return ""
     blocked = [f"{effect.kind} {effect.detail}" for effect in trace.side_effects if not effect.allowed]
-    words = [trace.message or _ENDINGS[trace.status]]
     if trace.status == "stopped" and blocked:
-        words.append(f"the guard blocked: {'; '.join(blocked[:3])}. To allow it, set guard.allow")
-    return ". ".join(words)
+        what = f"{_ENDINGS['stopped']}: the guard blocked {'; '.join(blocked[:3])}"
+        return f"{what}. To let it pass, use “Allow … for this workspace” on that line, or set guard.allow"
+    return trace.message or _ENDINGS[trace.status]
 
 
 def code(text: str, language: str = "python") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_nothing_runs_before_the_person_said_yes(nvim: str, project: Path, envir
 
 def test_commands_and_health(nvim: str, trusted: Path, environ: dict[str, str]) -> None:
     seen = neovim.run(nvim, "commands", trusted, environ, settings())
-    assert seen["completion"] == ["explain", "fix", "prompt", "status", "trace"]
+    assert seen["completion"] == ["compare", "debug", "explain", "fix", "prompt", "status", "trace", "why"]
     assert seen["narrowed"] == ["status"]
     assert any("checkhealth" in message for message in seen["notified"])
     assert any('no command "nonsense"' in message for message in seen["notified"])
@@ -77,3 +78,14 @@ def test_commands_and_health(nvim: str, trusted: Path, environ: dict[str, str]) 
         assert "host" in report
     assert seen["window"] == " Title "
     assert seen["windows_left"] == 1
+
+
+def test_the_failed_program_is_handed_to_a_debugger(
+    nvim: str, trusted: Path, environ: dict[str, str]
+) -> None:
+    limits = {"wallSeconds": 60, "cpuSeconds": 60}
+    seen = neovim.run(nvim, "debug", trusted, environ, settings(limits=limits))
+    told = re.search(r"at (127\.0\.0\.1):(\d+); its `attach` needs token = \"(\w+)\"", seen["told"])
+    assert told, seen["told"]
+    assert seen["adapter"] == {"type": "server", "host": told[1], "port": int(told[2])}
+    assert (seen["ran"]["request"], seen["ran"]["token"]) == ("attach", told[3])

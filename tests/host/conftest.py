@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from attrs import frozen
+from prometheus_client.parser import text_string_to_metric_families
 
 TOKEN = "token-of-the-tests"
 
@@ -26,12 +27,12 @@ class Running:
     host: object
     url: str
 
-    def counter(self, name: str) -> int:
+    def counter(self, name: str, **labels: str) -> int:
         """A number of /metrics, by its name without the prefix."""
-        for line in self.client.get("/metrics").text.splitlines():
-            key, value = line.split(" ")
-            if key == f"backtrail_{name}":
-                return int(value)
+        for family in text_string_to_metric_families(self.client.get("/metrics").text):
+            for sample in family.samples:
+                if sample.name == f"backtrail_{name}" and labels.items() <= sample.labels.items():
+                    return int(sample.value)
         raise KeyError(name)
 
 

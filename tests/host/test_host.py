@@ -151,24 +151,24 @@ def stays_idle(running: Running) -> bool:
 
 @pytest.mark.parametrize("n", [1, 4])
 def test_a_client_that_leaves_a_stream_stops_the_passes(running: Running, n: int) -> None:
-    cancelled = running.counter("requests_cancelled_total")
+    cancelled = running.counter("requests_total", end="cancelled")
     with running.client.stream("POST", TEXT, json=long_request(running, stream=True, n=n)) as answer:
         assert next(answer.iter_text()).startswith("data: ")
-    wait_until(lambda: running.counter("requests_cancelled_total") == cancelled + 1)
+    wait_until(lambda: running.counter("requests_total", end="cancelled") == cancelled + 1)
     assert stays_idle(running)
 
 
 def test_a_client_that_leaves_a_whole_answer_stops_the_passes(running: Running) -> None:
-    cancelled = running.counter("requests_cancelled_total")
+    cancelled = running.counter("requests_total", end="cancelled")
     with pytest.raises(httpx.ReadTimeout):
         running.client.post(TEXT, json=long_request(running), timeout=0.5)
-    wait_until(lambda: running.counter("requests_cancelled_total") == cancelled + 1)
+    wait_until(lambda: running.counter("requests_total", end="cancelled") == cancelled + 1)
     assert stays_idle(running)
 
 
 def test_after_the_cancel_at_most_one_pass_is_made(running: Running) -> None:
-    from backtrail_model.host.engine import Priority
     from backtrail_model.host.generate import Task
+    from backtrail_model.host.jobs import Priority
 
     engine, seen = running.host.engine, []  # type: ignore[attr-defined]
     task = Task(engine.prompts.plain(COUNT), 500, lookup=False)

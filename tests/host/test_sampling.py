@@ -1,4 +1,4 @@
-"""Picking tokens and drafting from the text."""
+"""Picking tokens, checking drafts, scoring what was picked."""
 
 from __future__ import annotations
 
@@ -6,23 +6,7 @@ import pytest
 import torch
 
 from backtrail_model.host.generate import accepted
-from backtrail_model.host.sampling import Sampling, draft, nucleus, pick
-
-
-@pytest.mark.parametrize(
-    ("ids", "expected"),
-    [
-        ([1, 2, 3, 4, 5, 1, 2, 3], [4, 5, 1]),
-        ([1, 2, 9, 1, 2, 7, 1, 2], [7, 1, 2]),  # the latest occurrence
-        ([5, 1, 2, 9, 6, 1, 2, 7, 5, 1, 2], [9, 6, 1]),  # the longest match before the latest
-        ([1, 2, 3, 4], []),
-        ([3, 3], []),
-        ([3, 3, 3], [3]),
-        ([], []),
-    ],
-)
-def test_draft(ids: list[int], expected: list[int]) -> None:
-    assert draft(ids, 3, 3) == expected
+from backtrail_model.host.sampling import Sampling, nucleus, pick, score
 
 
 @pytest.mark.parametrize(
@@ -55,3 +39,10 @@ def test_a_draft_uses_random_numbers_as_plain_decoding_does() -> None:
     plain = [pick(row, sampling, plain_generator) for row in rows]
     drafted = accepted(rows, plain[:5], sampling, sampling.generator(0))
     assert drafted == plain
+
+
+def test_a_score_is_the_log_of_the_models_own_probability() -> None:
+    found = score(torch.tensor([0.5, 0.3, 0.2]).log() + 7, 1, 2)
+    assert found.logprob == pytest.approx(torch.tensor(0.3).log().item())
+    assert [token for token, _ in found.top] == [0, 1]
+    assert found.top[0][1] == pytest.approx(torch.tensor(0.5).log().item())

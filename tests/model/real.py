@@ -31,11 +31,13 @@ class Project:
         return prepare(self.trace, self.trace.failures[0], self.source_of)
 
 
-async def run(folder: Path, files: Mapping[str, str], saved: str, wall_s: float = 30) -> Project:
+async def run(
+    folder: Path, files: Mapping[str, str], saved: str, wall_s: float = 60, cpu_s: float = 20
+) -> Project:
     """Writes the files, and runs the entry that fits the saved one."""
     root = trees.write(folder.resolve(), files)
     session = Session(Interpreter(Path(sys.executable), "the tests' own"), root)
     entries = discover(root / saved, root)
     assert not isinstance(entries, NoEntry), entries
-    done = await session.run(entries[0], process_limits=ProcessLimits(wall_s=wall_s))
+    done = await session.run(entries[0], process_limits=ProcessLimits(wall_s=wall_s, cpu_s=cpu_s))
     return Project(root, session, entries[0], done.trace)

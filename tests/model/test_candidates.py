@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backtrail_model.repair import answers
 from backtrail_model.repair.candidates import Candidate, Original, Rejected, candidate, whole
 from backtrail_model.repair.fixes import line_edits, size_of
-from backtrail_model.repair.flags import ASSERTION, SPECIAL_CASE, SWALLOWS, flags, orphans
+from backtrail_model.repair.flags import ASSERTION, SPECIAL_CASE, SWALLOWS, WEAKENED, flags, orphans
 from backtrail_model.testcode import TestCode
 from tests.model.handmade import text
 
@@ -92,6 +92,27 @@ def test_a_candidate_knows_its_edit() -> None:
     assert result.text == SHOP.replace("x * 3", "x * 2")
 
 
+@pytest.mark.parametrize(
+    ("at", "new", "parses"),
+    [
+        ("def g", "    return 2\n", True),
+        ("def g", "y = 2\n", True),
+        ("def g", "  return 2\n", False),
+        ("def f", "import os\n", True),
+        ("z = 1", '"""', False),
+        ("    x = (1", "    x = 1\n", True),
+    ],
+)
+def test_an_edit_is_judged_by_the_statement_that_it_lies_in(at: str, new: str, parses: bool) -> None:
+    source = "def f():\n    x = (1)\ndef g():\n    return 1\nz = 1\n"
+    original = Original.of(PATH, source, SEPARATE)
+    start = source.index(at)
+    result = candidate(original, start, start, new, proposer="p")
+    assert isinstance(result, Candidate) == parses
+    if isinstance(result, Candidate):
+        compile(result.text, "x", "exec")
+
+
 def test_the_same_program_has_the_same_key() -> None:
     one, other = made("x * 3", "x * 2"), made("return x * 3  # wrong", "return (x*2)")
     assert isinstance(one, Candidate)
@@ -138,6 +159,7 @@ BEFORE = "def f(a, b):\n    assert a\n    return a[0] * 2\n"
         ("def f(a, b):\n    assert a\n    if a == [1, 7]: return 7 * a[1]\n    return 1\n", (SPECIAL_CASE,)),
         ("def f(a, b):\n    assert a\n    return 1\n", ()),
         ("def f(a, b):\n    return a[0] * 2\n", (ASSERTION,)),
+        ("def f(a, b):\n    assert a or True\n    return a[0] * 2\n", (WEAKENED,)),
         (
             "def f(a, b):\n    assert a\n    try: return a[1]\n    except Exception: pass\n",
             (SWALLOWS,),

@@ -97,7 +97,7 @@ async def test_samples_come_as_they_finish() -> None:
     }
 
 
-async def test_a_answerthat_does_not_stream_is_understood() -> None:
+async def test_a_server_that_does_not_stream_is_understood() -> None:
     whole = {"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}]}
     async with serving(as_json(whole)) as server:
         assert await chatted(server.url) == "hello"
@@ -131,7 +131,7 @@ async def test_cancelling_the_task_closes_the_connection() -> None:
         assert server.left == 1
 
 
-async def test_a_answerthat_ignores_n_is_asked_again() -> None:
+async def test_a_server_that_ignores_n_is_asked_again() -> None:
     def one(request: Seen) -> Answer:
         return Answer([events(text_event(0, f"seed {request.body['seed']}", "stop"))])
 
@@ -152,7 +152,7 @@ def refusing(*fields: str) -> Callable[[Seen], Answer]:
     return answer
 
 
-async def test_fields_that_a_answerrefuses_are_left_out() -> None:
+async def test_fields_that_a_server_refuses_are_left_out() -> None:
     async with serving(refusing("priority", "seed", "n")) as server, client(server.url) as model:
         got = await model.complete("x", max_tokens=4, n=2, seed=1)
         assert len(got) == 2
@@ -172,7 +172,7 @@ async def test_no_middle_for_a_model_whose_tokens_are_not_known() -> None:
             await model.complete("before", suffix="after", max_tokens=4)
 
 
-async def test_a_answerwithout_completions() -> None:
+async def test_a_server_without_completions() -> None:
     async with serving(as_json({"detail": "Not Found"}, 404)) as server, client(server.url) as model:
         with pytest.raises(NotSupported, match="no /completions"):
             await model.complete("x", max_tokens=4)
@@ -314,7 +314,7 @@ async def test_health() -> None:
     assert server.seen[0].path == "/health"
 
 
-async def test_health_of_a_answerthat_has_none() -> None:
+async def test_health_of_a_server_that_has_none() -> None:
     def answer(request: Seen) -> Answer:
         found = request.path == "/v1/models"
         return as_json({"data": [{"id": "m"}]}) if found else as_json({"detail": "?"}, 404)

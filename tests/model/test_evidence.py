@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from attrs import frozen
 
-from backtrail_model.evidence import gather
+from backtrail_model.evidence import REPRESENTATIONS, gather
 from backtrail_model.evidence.difference import difference
 from backtrail_model.evidence.tokens import estimate
 from backtrail_model.explain import summary
 from backtrail_tracer.trace import Value
 from tests.model import real
-from tests.model.handmade import text, total_recording
+from tests.model.handmade import total_recording
 
 
 @frozen
 class Sample:
-    """A project, the file that is saved, and what is to be said of its first failure."""
+    """A project, the file that is saved, and what is to be said of its first failure.
+
+    How each representation puts it is in goldens/NAME.REPRESENTATION.txt; with BACKTRAIL_REWRITE_GOLDENS=1
+    in the environment these are written anew.
+    """
 
     files: dict[str, str]
     saved: str
-    slice: str
-    next: str
     summary: str
     suspects: tuple[tuple[str, int], ...]  # among the first of these is where the bug is
 
@@ -49,33 +52,6 @@ MEAN = Sample(
             """,
     },
     saved="stats.py",
-    slice="""
-        failing test: test_stats.py::test_mean
-        assertion: assert mean(numbers) == 4
-        call: mean([2, 4, 6])
-        expected: 4
-        actual: 6.0
-        test_stats:L7#1: numbers = [2, 4, 6]  → numbers = [2, 4, 6]
-        L2#1: total = 0  → total = 0
-        L3#1: for value in values:  with values = [2, 4, 6]  → value = 2, goes on
-        L4#1: total += value  with total = 0, value = 2  → total = 2
-        L4#3: total += value  with total = 6, value = 6  → total = 12
-        L3#4: for value in values:  with values = [2, 4, 6]  → ends
-        L5#1: return total / (len(values) - 1)  with total = 12, values = [2, 4, 6]  → returns 6.0
-        (3 more recorded hits are not shown)
-        """,
-    next="""
-        failing test: test_stats.py::test_mean
-        assertion: assert mean(numbers) == 4
-        call: mean([2, 4, 6])
-        expected: 4
-        actual: 6.0
-        def mean(values):
-            total = 0  # (0) total = 0
-            for value in values:  # (0) value = 2, goes on; (1) value = 4, goes on; …; (2) ends
-                total += value  # (0) total = 2; (1) total = 6; (2) total = 12
-            return total / (len(values) - 1)  # (0) returns 6.0
-        """,
     summary="`mean([2, 4, 6])` returned 6.0, expected 4. The value came from line 5,",
     suspects=(("stats.py", 5),),
 )
@@ -109,41 +85,6 @@ LEDGER = Sample(
             """,
     },
     saved="bank/ledger.py",
-    slice="""
-        failing test: tests/test_bank.py::test_balance
-        assertion: assert balance(['a;3 EUR', 'b;4 EUR']) == 7
-        call: balance(['a;3 EUR', 'b;4 EUR'])
-        exception: TypeError: unsupported operand type(s) for +=: 'int' and 'str'
-        raised at: line 7 in balance, with lines = ['a;3 EUR', 'b;4 EUR'], total = 0, line = 'a;3 EUR', \
-name = 'a', value = '3'
-        L4#1: total = 0  → total = 0
-        L5#1: for line in lines:  with lines = ['a;3 EUR', 'b;4 EUR']  → line = 'a;3 EUR', goes on
-        L6#1: name, value = row(line)  with line = 'a;3 EUR'  → name = 'a', value = '3'
-        parse:L5#1: name, rest = line.split(';')  with line = 'a;3 EUR'  → name = 'a', rest = '3 EUR'
-        parse:L6#1: return (name, amount(rest))  with name = 'a', rest = '3 EUR'  → returns ('a', '3')
-        parse:L2#1: return text.strip(' EUR')  with text = '3 EUR'  → returns '3'
-        L7#1: total += value  with total = 0, value = '3'  → raises TypeError: \
-unsupported operand type(s) for +=: 'int' and 'str'
-        """,
-    next="""
-        failing test: tests/test_bank.py::test_balance
-        assertion: assert balance(['a;3 EUR', 'b;4 EUR']) == 7
-        call: balance(['a;3 EUR', 'b;4 EUR'])
-        exception: TypeError: unsupported operand type(s) for +=: 'int' and 'str'
-        raised at: line 7 in balance, with lines = ['a;3 EUR', 'b;4 EUR'], total = 0, line = 'a;3 EUR', \
-name = 'a', value = '3'
-        def balance(lines):
-            total = 0  # (0) total = 0
-            for line in lines:  # (0) line = 'a;3 EUR', goes on
-                name, value = row(line)  # (0) name = 'a', value = '3'
-                total += value  # (0) raises TypeError: unsupported operand type(s) for +=: 'int' and 'str'
-            return total
-        def amount(text):
-            return text.strip(" EUR")  # (0) returns '3'
-        def row(line):
-            name, rest = line.split(";")  # (0) name = 'a', rest = '3 EUR'
-            return name, amount(rest)  # (0) returns ('a', '3')
-        """,
     summary="TypeError: unsupported operand type(s) for +=: 'int' and 'str' at line 7 (`balance`).",
     suspects=(("ledger.py", 7), ("ledger.py", 6), ("ledger.py", 5), ("parse.py", 6), ("parse.py", 2)),
 )
@@ -165,43 +106,44 @@ LONGEST = Sample(
             ''',
     },
     saved="words.py",
-    slice="""
-        failing test: words.longest
-        assertion: >>> longest(["a", "bbb", "cc"])
-        call: longest(['a', 'bbb', 'cc'])
-        expected: 'bbb'
-        actual: ''
-        L7#1: best = ''  → best = ''
-        L8#1: for word in words:  with words = ['a', 'bbb', 'cc']  → word = 'a', goes on
-        L9#1: if len(word) < len(best):  with best = '', word = 'a'  → not taken
-        L9#3: if len(word) < len(best):  with best = '', word = 'cc'  → not taken
-        L8#4: for word in words:  with words = ['a', 'bbb', 'cc']  → ends
-        L11#1: return best  with best = ''  → returns ''
-        (3 more recorded hits are not shown)
-        """,
-    next='''
-        failing test: words.longest
-        assertion: >>> longest(["a", "bbb", "cc"])
-        call: longest(['a', 'bbb', 'cc'])
-        expected: 'bbb'
-        actual: ''
-        def longest(words):
-            """The longest word.
-
-            >>> longest(["a", "bbb", "cc"])
-            'bbb'
-            """
-            best = ""  # (0) best = ''
-            for word in words:  # (0) word = 'a', goes on; (1) word = 'bbb', goes on; …; (2) ends
-                if len(word) < len(best):  # (0) not taken; (1) not taken; (2) not taken
-                    best = word
-            return best  # (0) returns ''
-        ''',
     summary="`longest(['a', 'bbb', 'cc'])` returned '', expected 'bbb'.",
     suspects=(("words.py", 9),),
 )
 
-SAMPLES = {"mean": MEAN, "ledger": LEDGER, "longest": LONGEST}
+ACCOUNT = Sample(
+    files={
+        "account.py": """
+            class Account:
+                def __init__(self, start):
+                    self.balance = start
+                    self.paid = []
+
+                def pay(self, amount):
+                    self.balance -= amount
+                    self.paid.append(amount)
+
+            def left(payments, start):
+                account = Account(start)
+                for payment in payments:
+                    account.pay(payment)
+                    rest = account.balance - 20
+                return account.balance
+            """,
+        "test_account.py": """
+            from account import left
+
+            def test_left():
+                assert left([3, 4, 5, 6, -1, 12, 7], 30) == 1
+            """,
+    },
+    saved="account.py",
+    summary="`left([3, 4, 5, 6, -1, 12, 7], 30)` returned -6, expected 1.",
+    suspects=(),
+)
+
+SAMPLES = {"mean": MEAN, "ledger": LEDGER, "longest": LONGEST, "account": ACCOUNT}
+GOLDENS = Path(__file__).parent / "goldens"
+REWRITE = bool(os.environ.get("BACKTRAIL_REWRITE_GOLDENS"))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -210,18 +152,35 @@ async def test_what_is_said_of_a_real_failure(name: str, tmp_path: Path) -> None
     project = await real.run(tmp_path, sample.files, sample.saved)
     (failure,) = project.trace.failures
 
-    def said(representation: str) -> str:
-        return gather(project.trace, failure, project.source_of, representation=representation).to_text()
-
-    assert said("slice") == text(sample.slice).strip()
-    assert said("next") == text(sample.next).strip()
-    outcome = said("fact")
-    assert outcome
-    assert said("slice").startswith(outcome)
-    assert said("none") == ""
+    for representation in REPRESENTATIONS:
+        evidence = gather(project.trace, failure, project.source_of, representation=representation)
+        golden = GOLDENS / f"{name}.{representation}.txt"
+        said = f"{evidence.to_text()}\n--- left out\n{evidence.omitted_text()}".rstrip() + "\n"
+        if REWRITE:
+            golden.write_text(said, encoding="utf-8")
+        assert said == golden.read_text(encoding="utf-8"), representation
     assert sample.summary in summary(gather(project.trace, failure, project.source_of))
     ranked = [(s.path.name, s.line) for s in project.context().suspects]
     assert set(ranked[: len(sample.suspects)]) == set(sample.suspects)
+
+
+@pytest.mark.parametrize("name", sorted(set(REPRESENTATIONS) - {"none", "fact"}))
+@pytest.mark.parametrize("budget", [0, 25, 60, 10_000])
+def test_every_representation_keeps_to_the_budget_and_knows_what_it_left_out(name: str, budget: int) -> None:
+    run = total_recording()
+    cut = gather(run.trace(), run.failures[0], run.source_of, representation=name, budget=budget)
+    full = gather(run.trace(), run.failures[0], run.source_of, representation=name, budget=10_000)
+    code = estimate(shown_code(cut.body)) if name == "next" else 0
+    closing = estimate(cut.body.splitlines()[-1]) if name == "semcoder" else 0
+    assert estimate(cut.body) <= max(budget, closing) + code + 1
+    every = {fact.id for fact in (*full.facts, *full.omitted)}
+    assert {fact.id for fact in (*cut.facts, *cut.omitted)} == every
+    assert not {fact.id for fact in cut.facts} & {fact.id for fact in cut.omitted}
+    assert cut.omitted_text().count("\n") + 1 == max(1, cut.left_out)
+
+
+def shown_code(body: str) -> str:
+    return "\n".join(line.partition("  #")[0] for line in body.splitlines())
 
 
 @pytest.mark.parametrize("budget", [0, 20, 60, 300])
@@ -246,7 +205,7 @@ def test_ids_are_unique_and_found() -> None:
 
 def test_an_unknown_representation_names_the_known_ones() -> None:
     run = total_recording()
-    with pytest.raises(ValueError, match="fact, next, none, slice"):
+    with pytest.raises(ValueError, match="code_executor, concise, fact, next, none, semcoder, slice"):
         gather(run.trace(), run.failures[0], run.source_of, representation="nxt")
 
 
@@ -275,6 +234,13 @@ def test_a_failure_without_any_record_still_says_what_is_known() -> None:
             "'abcdefghik'",
             "at the top: from character 9: expected 'defghij', got 'defghik'",
         ),
+        ("[1, 2, 3]", "[0, 2, 4]", "at [0]: expected 1, got 0; at [2]: expected 3, got 4"),
+        (
+            "[1, 2, 3, 4]",
+            "[5, 6, 7, 8]",
+            "at [0]: expected 1, got 5; at [1]: expected 2, got 6; at [2]: expected 3, got 7; and more",
+        ),
+        ("{'a': 1, 'b': [1]}", "{'b': [2]}", "at the top: missing key 'a'; at ['b'][0]: expected 1, got 2"),
         ("3", "4", ""),
         ("<object>", "<other>", ""),
     ],

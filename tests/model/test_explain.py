@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from backtrail_model.client import ModelClient
 from backtrail_model.evidence import gather
@@ -31,6 +32,12 @@ EVIDENCE = gather(RUN.trace(), RUN.failures[0], RUN.source_of)
         ("The limit is 5.", ""),
         ("The discount is 99.", ""),
         ("Line 6 subtracts where it should add.", ""),
+        ("The test expected 1 but got -1.", ""),
+        ("The test expected 2 but got -1.", "the test expected 1"),
+        ("The test expects 1, but it got 4.", "it got -1"),
+        ("because L6#1: result = -1", ""),
+        ("because L6#1: result = 6", "result was 0 or -1"),
+        ("because L61#1: result = -1", "there is no fact L61#1"),
         ("result is 0.5 off (L6#1).", "result was 0 or -1"),
         ("result is -1 (L6#1), which e.g. a sum would not be.", ""),
     ],
@@ -58,6 +65,34 @@ def test_only_the_wrong_sentence_goes() -> None:
     assert len(checked.dropped) == 1
 
 
+async def test_nothing_is_waited_for_after_the_conclusion() -> None:
+    answer = "because L6#1: result = -1\nwrong: line 6 should add.\nbecause L6#1: and so on, and so on"
+    with ScriptedHost(reply=lambda _: answer) as host:
+        async with ModelClient(host.url, host.token) as client:
+            said = "".join([piece async for piece in explain(client, EVIDENCE)])
+    assert "wrong: line 6" in said
+    assert "and so on, and so on" not in said
+
+
+def test_every_line_is_judged_by_itself_and_counted() -> None:
+    said = (
+        "The test expected 1 but got -1.\nbecause L6#1: result = -1\nbecause L2#1: result = 3\nwrong: line 6."
+    )
+    checked = check(said, EVIDENCE)
+    kept = ["The test expected 1 but got -1.", "because L6#1: result = -1", "wrong: line 6."]
+    assert checked.text.split("\n\n") == kept
+    assert (len(checked.dropped), checked.cited, checked.sentences) == (1, 1, 3)
+
+
+def test_a_value_is_not_what_came_when_it_raised() -> None:
+    run = total_recording()
+    failure = run.failures[0]
+    run.failures[0] = evolve(failure, type="KeyError", message="'a'", expected=None, actual=None)
+    evidence = gather(run.trace(), run.failures[0], run.source_of)
+    checked = check("The test expected 0 but got 0.", evidence)
+    assert checked.dropped == ("it ended with KeyError: 'a': The test expected 0 but got 0.",)
+
+
 @pytest.mark.parametrize("said", ["", "   ", "no end", "\n\n\n", "L", "(((", "result is"])
 def test_odd_texts_are_harmless(said: str) -> None:
     assert check(said, EVIDENCE).dropped == ()
@@ -71,5 +106,5 @@ async def test_the_model_sees_code_and_facts_and_its_answer_is_streamed() -> Non
     assert said == answer
     sent = host.asked("/v1/chat/completions")[0]["messages"]
     assert sent == messages(EVIDENCE)
-    assert "result -= price" in sent[1]["content"]
-    assert "L6#1: result -= price  with price = 1, result = 0  → result = -1" in sent[1]["content"]
+    assert "result -= price" in sent[-1]["content"]
+    assert "L6#1: result -= price  with price = 1, result = 0  → result = -1" in sent[-1]["content"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -11,7 +12,7 @@ from backtrail_model.client import ModelClient
 from backtrail_model.evidence import endless, gather
 from backtrail_model.repair import Fix, RepairContext, prepare, repair, standard
 from backtrail_model.repair.candidates import Candidate
-from backtrail_model.repair.proposers import Infill, Instruct, Mutations, Proposer
+from backtrail_model.repair.proposers import Infill, Instruct, Mutations, Proposer, Rewrite, Schedule
 from backtrail_tracer.trace import Item
 from backtrail_tracer.verify import Verifier
 from tests.model import real
@@ -29,6 +30,16 @@ def context() -> RepairContext:
 async def proposed(proposer: Proposer, given: RepairContext) -> list[Candidate]:
     async with aclosing(proposer.propose(given)) as running:
         return [one async for one in running]
+
+
+async def run_and_failed(proposer: Proposer, given: RepairContext) -> list[Candidate]:
+    """What is proposed when every candidate is run, and fails."""
+    found = []
+    async with aclosing(proposer.propose(given)) as running:
+        async for one in running:
+            found.append(one)
+            given.attempts.note(one, FakeVerdict((), status="failed"))
+    return found
 
 
 def failing(source: str, *lines: int) -> RepairContext:
@@ -73,6 +84,30 @@ def failing(source: str, *lines: int) -> RepairContext:
         ("a += b", "a -= b"),
         ("a = b", "a += b"),
         ("return 'ü' + (a < b)", "return 'ü' + (a <= b)"),
+        ("x[a] = b", "x[a] = x.get(a, 0) + b"),
+        ("x[a] = b", "x[a] += b"),
+        ("x[a] += b", "x[a] = x.get(a, 0) + b"),
+        ("x.y = b", "x.y += b"),
+        ("a = b", "a = max(a, b)"),
+        ("return x[a:]", "return x[:a]"),
+        ("return x[1:a]", "return x[1:]"),
+        ("return x[a][b]", "return x[b][a]"),
+        ("return sorted(a)", "return sorted(a, reverse=True)"),
+        ("return g(a, key=b)", "return g(a)"),
+        ("return a.get(b)", "return a.get(b, 0)"),
+        ("a.append(b)", "a.extend(b)"),
+        ("a.strip()", "a = a.strip()"),
+        ("return a + b * 2", "return (a + b) * 2"),
+        ("return a - b - 1", "return a - (b - 1)"),
+        ("return a, b", "return b, a"),
+        ("return f(a)", "return f(a - 1)"),
+        ("return a and b", "return a and not b"),
+        ("return [x for x in a if b]", "return [x for x in a if not b]"),
+        ("a = b; b = a", "a = b; pass"),
+        ("return 1 if a else 2", "return 2 if a else 2"),
+        ("return a", "return sorted(a)"),
+        ("for x in a: b += x", "for x in a[1:]: b += x"),
+        ("a.b = 1", "pass"),
     ],
 )
 async def test_mutations_of_a_statement(statement: str, wanted: str) -> None:
@@ -90,6 +125,26 @@ async def test_a_return_is_moved_out_of_its_loop() -> None:
     found = await proposed(Mutations(), failing(source, 2, 3, 4))
     moved = text(source).replace("        return b", "    return b")
     assert moved in {one.text for one in found}
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("a += 1\nb = a", "a += 1\nb = a\nreturn a"),
+        ("for x in b:\n    a += x\nprint(a)\nreturn a", "for x in b:\n    a += x\n    print(a)\nreturn a"),
+        ("a += b\nb += 1\nreturn a", "b += 1\na += b\nreturn a"),
+        ("if a:\n    b = 1\n    a = 2\nreturn a", "if a:\n    b = 1\na = 2\nreturn a"),
+        ("return b[0]", "if not b:\n    return 3\nreturn b[0]"),
+        ("return f'{a} {b:>3}'", ""),
+    ],
+)
+async def test_mutations_of_a_block(source: str, wanted: str) -> None:
+    indented = ["def f(a, b):\n" + indent(each, "    ") + "\n" for each in (source, wanted)]
+    lines = range(2, 3 + source.count("\n"))
+    found = {one.text for one in await proposed(Mutations(), failing(indented[0], *lines))}
+    assert indented[1] in found or not wanted
+    for each in found:
+        compile(each, "shop.py", "exec")
 
 
 async def test_mutations_come_in_order_of_promise_and_are_bounded() -> None:
@@ -117,17 +172,83 @@ async def test_infilling_shows_the_function_around_the_hole() -> None:
     assert given.attempts.prompts == [found[0].prompted]
 
 
-async def test_holes_are_not_filled_twice_and_where_a_guess_passed_comes_first() -> None:
+async def test_every_hole_is_filled_and_where_a_guess_passed_comes_first() -> None:
     given = context()
     guess = next(one for one in await proposed(Mutations(), given) if one.note.startswith("line 2"))
     given.attempts.passed.append(guess)
     with ScriptedHost(fill=lambda before, after: "pass") as host:
         async with ModelClient(host.url, host.token) as client:
-            await proposed(Infill(client, holes=2), given)
-            await proposed(Infill(client, holes=99), given)
+            await run_and_failed(Schedule([Infill(client)]), given)
     asked = [body["prompt"] for body in host.asked("/v1/completions")]
-    assert asked[0] == "def total(prices, limit):\n    "
-    assert len(asked) == len(set(asked)) == len(given.suspects)
+    line_2 = "def total(prices, limit):\n    "
+    assert line_2 in asked[:2]
+    assert len(set(asked)) == len(given.suspects)
+    assert len(asked) == 2 * len(given.suspects), "once, and once more with other samples"
+
+
+async def test_an_expression_is_a_hole_too() -> None:
+    source = """
+        def f(a, b):
+            return sum([a, b]) + max(a, b, 10)
+        """
+    with ScriptedHost(fill=lambda before, after: "min(a, b)" + after.split("\n")[0]) as host:
+        async with ModelClient(host.url, host.token) as client:
+            found = await proposed(Infill(client, kind="expression", samples=1), failing(source, 2))
+    asked = [(body["prompt"].splitlines()[-1], body["suffix"]) for body in host.asked("/v1/completions")]
+    assert ("    return sum([a, b]) + ", "\n") in asked
+    assert "    return sum([a, b]) + min(a, b)\n" in {one.text.split(":\n")[1] for one in found}
+    assert "    return min(a, b) + max(a, b, 10)\n" in {one.text.split(":\n")[1] for one in found}
+
+
+SHOP = """
+    import math
+
+    RATE = 3
+
+    class Shop:
+        def total(self, prices):
+            \"\"\"All prices times the rate.\"\"\"
+            return sum(prices)
+
+    def f(a, b):
+        \"\"\"The sum of both, times the rate.\"\"\"
+        return a - RATE
+    """
+
+
+async def test_a_function_is_written_anew_from_what_it_says() -> None:
+    code = """
+        from functools import reduce
+
+        def twice(x):
+            return 2 * x
+
+        def f(a, b):
+            return twice(a) + RATE * b
+        """
+    answer = f"Sure:\n```python\n{text(code)}```"
+    with ScriptedHost(reply=lambda messages: answer) as host:
+        async with ModelClient(host.url, host.token) as client:
+            (one,) = await proposed(Rewrite(client), failing(SHOP, 12))
+    user = host.asked("/v1/chat/completions")[0]["messages"][1]["content"]
+    assert 'def f(a, b):\n    """The sum of both, times the rate."""\n    ...\n' in user
+    assert "RATE = 3" in user
+    assert "assert f(1, 2) == 3" in user
+    assert "a - RATE" not in user, "the wrong body is not shown"
+    compile(one.text, "shop.py", "exec")
+    assert "    return twice(a) + RATE * b\n" in one.text
+    assert one.text.index("def twice(x):") < one.text.index("def f(a, b):")
+    assert "The sum of both" in one.text
+
+
+async def test_a_correction_sees_the_function_and_what_happened() -> None:
+    with ScriptedHost(reply=lambda messages: "```python\ndef f(a, b):\n    return a + b\n```") as host:
+        async with ModelClient(host.url, host.token) as client:
+            (one,) = await proposed(Rewrite(client, kind="correct"), failing(SHOP, 12))
+    user = host.asked("/v1/chat/completions")[0]["messages"][1]["content"]
+    assert "return a - RATE" in user
+    assert "expected: 3\nactual: 0" in user
+    assert "    return a + b\n" in one.text
 
 
 async def test_insertion_keeps_the_statement() -> None:
@@ -208,9 +329,11 @@ async def test_a_mutation_that_is_really_run(tmp_path: Path) -> None:
     project = await real.run(tmp_path, LONGEST.files, LONGEST.saved)
     before = (project.folder / "words.py").read_text(encoding="utf-8")
     fix = (await fixed(project, Mutations()))[-1]
-    assert fix.preferred
-    assert fix.title == "passes 1/1 test, changes 1 line"
-    assert "len(word) > len(best)" in fix.diff or "len(word) >= len(best)" in fix.diff
+    assert fix.title == "passes 1/1 test, little evidence, changes 1 line"
+    assert fix.honest
+    assert not fix.preferred, "one test and no second opinion"
+    forms = ("len(word) > len(best)", "len(word) >= len(best)", "not (len(word) < len(best))")
+    assert any(form in fix.diff for form in forms)
     assert (project.folder / "words.py").read_text(encoding="utf-8") == before
 
 
@@ -222,7 +345,7 @@ async def test_a_model_repairs_the_helper_that_did_not_raise(tmp_path: Path) -> 
 
     with ScriptedHost(fill=fill) as host:
         async with ModelClient(host.url, host.token) as client:
-            fix = (await fixed(project, Infill(client)))[0]
+            fix = (await fixed(project, Infill(client)))[-1]
     assert fix.candidate.path == project.folder / "bank" / "parse.py"
     assert fix.title == "passes 1/1 test, changes 1 line"
 
@@ -262,7 +385,7 @@ async def test_a_program_that_never_ends_is_repaired(tmp_path: Path) -> None:
                 assert steps(8) == 3
             """,
     }
-    project = await real.run(tmp_path, files, "steps.py", wall_s=3)
+    project = await real.run(tmp_path, files, "steps.py", cpu_s=4)
     assert project.trace.failures == ()
     failure = endless(project.trace)
     assert failure is not None

@@ -70,10 +70,17 @@ class Dap:
                 return dict(message.get("body") or {})
             self._kept.append(message)
 
-    def listen(self) -> tuple[str, int]:
-        """Waits for a program; the attach request is answered when it has come."""
+    def either(self, *names: str) -> dict[str, Any]:
+        """The next event with one of the names, as a whole message."""
+        found: list[dict[str, Any]] = []
+        self._wait(lambda m: m["type"] == "event" and m["event"] in names and not found.append(m))
+        return found[0]
+
+    def listen(self, **more: Any) -> tuple[str, int]:
+        """Waits for a program; the attach request, with `more` arguments, is answered when it has come."""
         self.request("initialize", adapterID="python", linesStartAt1=True, pathFormat="path")
-        self.send("attach", listen={"host": "127.0.0.1", "port": 0}, justMyCode=False, subProcess=False)
+        settings = {"justMyCode": False, "subProcess": False, **more}
+        self.send("attach", listen={"host": "127.0.0.1", "port": 0}, **settings)
         waiting = self.event("debugpyWaitingForServer")
         return waiting["host"], waiting["port"]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backtrail_probe.wire import LOG_HEADER_SIZE, LOG_MAGIC, RunSpec
+from backtrail_tracer.reader import read_bytes
 from tests import pythons
 
 LAUNCH = Path(sys.modules[RunSpec.__module__].__file__ or "").with_name("launch.py")
@@ -20,6 +22,13 @@ PYTHONS = pythons.found()
 ALL = [".".join(map(str, version)) for version in sorted(PYTHONS)]
 TWO = sorted({".".join(map(str, min(PYTHONS))), ".".join(map(str, max(PYTHONS)))})
 """The oldest and the newest: enough for what does not hang on the version."""
+
+_OLDER = [version for version in ALL if int(version.split(".")[1]) < 12]
+NEWEST_TWO_RECORDERS = [
+    *((version, "settrace") for version in _OLDER[-1:]),
+    *((version, "monitoring") for version in ALL[-1:] if version not in _OLDER),
+]
+"""(version, recorder): each recorder on the newest Python that would choose it."""
 
 
 def python(version: str) -> str:
@@ -72,10 +81,26 @@ def read_log(path: Path) -> list[list[Any]]:
     if not path.exists():
         return []
     with path.open("rb") as file:
-        header = file.read(LOG_HEADER_SIZE)
-        assert header[:8] == LOG_MAGIC
-        lines = file.read(int.from_bytes(header[8:], "little")).decode("ascii").splitlines()
-    return [json.loads(line) for line in lines]
+        assert file.read(LOG_HEADER_SIZE)[:8] == LOG_MAGIC
+    return list(_whole(json.loads(line) for line in read_bytes(path).decode("ascii").splitlines()))
+
+
+def _whole(records: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """The short records of a line's later hits as the whole ones that they stand for."""
+    codes: dict[int, int] = {}
+    hits: dict[tuple[int, int], int] = {}
+    time = 0
+    for record in records:
+        if record[0] == "call":
+            codes[record[1]] = record[3]
+        elif record[0] == "line":
+            hits[codes[record[1]], record[2]], time = record[3], record[4]
+        if record[0] == "again":
+            _, frame, line, changed = record
+            hits[codes[frame], line] += 1
+            yield ["line", frame, line, hits[codes[frame], line], time, changed, False]
+        else:
+            yield record
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
@@ -118,16 +143,18 @@ def run_probe(
     write_files(folder, files)
     spec = make_spec(folder, kind, target or next(iter(files)), **more)
     interpreter = python(version) if version else sys.executable
-    env = {**os.environ, "TMPDIR": str(spec.parent), "PYTHONIOENCODING": "utf-8", **(environ or {})}
+    # What pytest tells its own workers is not for the programs that the tests run.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = {**outer, "TMPDIR": str(spec.parent), "PYTHONIOENCODING": "utf-8", **(environ or {})}
     process = subprocess.Popen(
         [interpreter, str(LAUNCH), str(spec)],
         cwd=folder, env=env, text=True, encoding="utf-8",
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its children hold the pipes open
         out, err = process.communicate()
     return Ran(process.returncode, out, err, read_log(spec.parent / "log"))
 

@@ -1,7 +1,7 @@
 """Random small programs for hypothesis: deterministic, ending, and without output.
 
 Every construct is here whose lines compile alike from 3.9 on; so no comprehension over several lines
-and no `return` inside `finally`.
+and no `return` inside `finally`. `modern` ones have `match` (3.10) and `async` too.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ def expressions(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def statements(draw: st.DrawFn, depth: int, in_loop: bool = False) -> list[str]:
+def statements(draw: st.DrawFn, depth: int, in_loop: bool = False, modern: bool = False) -> list[str]:
     def block(more_loop: bool = False) -> list[str]:
-        inner = draw(statements(depth - 1, in_loop or more_loop))
+        inner = draw(statements(depth - 1, in_loop or more_loop, modern))
         return ["    " + line for line in inner]
 
     kinds = ["assign", "assign", "append", "call"]
     if depth > 0:
         kinds += ["if", "ifelse", "for", "while", "try", "finally", "with", "def", "class"]
+    if depth > 0 and modern:
+        kinds += ["match", "async", "generator", "nonlocal", "recursion", "raise"]
     if in_loop:
         kinds += ["break", "continue"]
     lines: list[str] = []
@@ -50,7 +52,7 @@ def statements(draw: st.DrawFn, depth: int, in_loop: bool = False) -> list[str]:
         elif kind == "ifelse":
             lines += [f"if {value}:", *block(), "else:", *block()]
         elif kind == "for":
-            count = draw(st.sampled_from((2, 3, 14)))
+            count = draw(st.sampled_from((1, 2) if modern else (2, 3, 14)))
             lines += [f"for {name} in range({count}):", *block(True)]
         elif kind == "while":
             turns = f"turns{depth}"
@@ -66,10 +68,28 @@ def statements(draw: st.DrawFn, depth: int, in_loop: bool = False) -> list[str]:
             lines += ["def inner(q=1):", f"    return q + {draw(_atoms)}", f"{name} = inner(2)"]
         elif kind == "class":
             lines += ["class Thing:", f"    field = {draw(st.integers(0, 9))}", f"{name} = Thing.field"]
+        elif kind in _MODERN:
+            lines += [line.format(name=name, value=value) for line in _MODERN[kind]]
+            if kind == "match":
+                lines += ["    case [first, *_]:", *_indented(block()), "    case _:", *_indented(block())]
         else:
             lines.append(kind)
             break
     return lines
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return ["    " + line for line in lines]
+
+
+_MODERN = {
+    "match": ["match {value}:", "    case 0 | 1:", "        {name} = 7"],
+    "async": ["{name} = wait({value})"],
+    "generator": ["steps = produce({value})", "next(steps)", "for {name} in steps:", "    c = {name}"],
+    "nonlocal": ["def count():", "    nonlocal {name}", "    {name} = {value}", "    return 1", "count()"],
+    "recursion": ["{name} = down(2, {value})"],
+    "raise": ["raise LookupError({value})"],
+}
 
 
 _HEAD = """\
@@ -87,9 +107,28 @@ def produce(n):
 """
 
 
+_MODERN_HEAD = """\
+import asyncio
+def down(n, x):
+    if not n:
+        return x
+    return down(n - 1, [x])
+async def child(x):
+    await asyncio.sleep(0)
+    return [x]
+async def parent(x):
+    both = await child(x), await child(1)
+    return both
+def wait(x):
+    return asyncio.run(parent(x))
+"""
+
+
 @st.composite
-def programs(draw: st.DrawFn) -> str:
-    body = draw(statements(3))
+def programs(draw: st.DrawFn, modern: bool = False) -> str:
+    body = draw(statements(3, modern=modern))
     lines = ["a = 1", "b = 2", "c = 0", "items = [1]", *body, "return a, b, c"]
     function = "def work():\n" + "\n".join("    " + line for line in lines)
-    return f"{_HEAD}{function}\ntry:\n    work()\nexcept Exception:\n    pass\n"
+    return (
+        f"{_MODERN_HEAD if modern else ''}{_HEAD}{function}\ntry:\n    work()\nexcept Exception:\n    pass\n"
+    )

@@ -14,9 +14,9 @@ BLOCKED = {
     "open_a": ("write", "open(outside + '/kept.txt', 'a')"),
     "os_open": ("write", "os.open(outside + '/new.txt', os.O_WRONLY | os.O_CREAT)"),
     "write_text": ("write", "pathlib.Path(outside, 'new.txt').write_text('x')"),
-    "remove": ("write", "os.remove(outside + '/kept.txt')"),
-    "unlink_fd": ("write", "os.unlink('kept.txt', dir_fd=os.open(outside, os.O_RDONLY))"),
-    "rmtree": ("write", "shutil.rmtree(outside)"),
+    "remove": ("delete", "os.remove(outside + '/kept.txt')"),
+    "unlink_fd": ("delete", "os.unlink('kept.txt', dir_fd=os.open(outside, os.O_RDONLY))"),
+    "rmtree": ("delete", "shutil.rmtree(outside)"),
     "rename": ("write", "os.rename(outside + '/kept.txt', outside + '/other.txt')"),
     "move_out": ("write", "shutil.move(make_scratch(), outside + '/moved')"),
     "mkdir": ("write", "os.mkdir(outside + '/folder')"),
@@ -129,6 +129,38 @@ def test_allowed(tmp_path: Path, outside: Path, allow: list[str], statement: str
     ran = attempt(tmp_path, outside, statement, allow=[each.format(outside=outside) for each in allow])
     assert ran.end["status"] == "completed", ran.err
     assert not file or (outside / file).exists()
+
+
+def test_the_ledger_tells_what_passed_and_where(tmp_path: Path, outside: Path) -> None:
+    """Of what was let through, too; temporary files are the program's own and not in it."""
+    program = f"""{HEAD}
+open(scratch + '/mine', 'w').close()
+open(outside + '/new.txt', 'w').close()
+os.remove(outside + '/new.txt')
+subprocess.run(['true'])
+import ctypes
+ctypes.CDLL(None).getpid()
+"""
+    ran = run_probe(
+        tmp_path,
+        program,
+        allow=["subprocess", f"write:{outside}"],
+        environ={"OUTSIDE": str(outside)},
+    )
+    assert ran.end["status"] == "completed", ran.err
+    first = program.splitlines().index("open(outside + '/new.txt', 'w').close()") + 1
+    told = [(about["kind"], about["line"]) for _, about in ran.of("guard") if about["path"]]
+    assert told == [("write", first), ("delete", first + 1), ("subprocess", first + 2), ("ctypes", first + 4)]
+    details = [about["detail"] for _, about in ran.of("guard") if about["path"]]
+    assert details == [f"{outside}/new.txt", f"{outside}/new.txt", "true", "getpid"]
+    assert all(about["allowed"] for _, about in ran.of("guard"))
+
+
+def test_a_secret_on_a_command_line_is_not_in_the_ledger(tmp_path: Path, outside: Path) -> None:
+    token = "ghp_" + "k3JwQ8vT2xYzL5mN7bR9dF1gH4jP6sC0aV2e"
+    ran = attempt(tmp_path, outside, f"subprocess.run(['curl', '-H', 'Authorization: Bearer {token}'])")
+    assert ran.end["status"] == "stopped" and "curl" in ran.of("guard")[-1][1]["detail"]
+    assert token.encode() not in (tmp_path / "project-scratch" / "log").read_bytes()
 
 
 def test_what_cannot_be_allowed_is_an_error(tmp_path: Path) -> None:

@@ -58,6 +58,64 @@ def test_leaves_alone(text: str) -> None:
     assert Redactor({}).hide(text) == (text, False)
 
 
+HEX = "3f786850e387550fdab836ed7e6dc881de23001b"
+
+
+def in_code(text: str) -> str:
+    return Redactor({}).cover(text, lambda secret: "X" * len(secret))
+
+
+@pytest.mark.parametrize(
+    ("source", "secret"),
+    [
+        (f'API_SECRET = "{HEX}"', HEX),
+        (f"config['api_key'] = '{HEX}'", HEX),
+        ('db = {"password": "hunter2"}', "hunter2"),
+        ("connect(passwd='correct-horse')", "correct-horse"),
+        (f"key = '{SECRETS['random']}'", SECRETS["random"]),
+        (f"headers = {{'Authorization': 'Bearer abc1{HEX}'}}", HEX),
+        (f"# for tests: {SECRETS['github']}", SECRETS["github"]),
+    ],
+)
+def test_a_secret_in_source_text_is_covered_where_it_stands(source: str, secret: str) -> None:
+    covered = in_code(source)
+    assert secret not in covered and len(covered) == len(source)
+    assert covered.partition("X")[0] == source[: covered.index("X")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "password = get_password(user)",
+        "token = 'identifier'",
+        "def expect(self, token: 'Token1234567890'): ...",
+        "secret = compute(first_argument_number_1)",
+        "class TestHTTPServerVersion2RequestHandling: pass",
+        f"assert digest == '{HEX}'",
+        "if not password or len(password) < 8:",
+    ],
+)
+def test_code_is_left_alone(source: str) -> None:
+    assert in_code(source) == source
+
+
+def test_what_a_name_tells_to_be_a_secret_is_one_everywhere(tmp_path: Path) -> None:
+    program = f"""
+API_SECRET = "{HEX}"
+def sign(text):
+    return text + API_SECRET
+signed = sign("to be signed: ")
+holder = {{"password": "hunter2"}}
+token = "identifier"
+"""
+    ran = run_probe(tmp_path, program)
+    log = (tmp_path / "project-scratch" / "log").read_bytes()
+    assert HEX.encode() not in log and b"hunter2" not in log
+    last = ran.last_values()
+    assert last["signed"][1] == repr("to be signed: " + MARK)
+    assert last["token"][1] == "'identifier'", "a parser's token is not a secret"
+
+
 def test_canaries_are_not_in_the_log(tmp_path: Path) -> None:
     program = f"""
 import os

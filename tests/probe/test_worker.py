@@ -41,7 +41,9 @@ class Worker:
         self.process = subprocess.Popen(
             [sys.executable, str(LAUNCH), "--worker", str(spec)], cwd=folder, stdin=subprocess.PIPE,
             pass_fds=[writing],
-            env={**os.environ, "BACKTRAIL_ANSWERS": str(writing), "TMPDIR": str(self.scratch)},
+            # Without the plugins that happen to be installed, whose import every child would pay.
+            env={**os.environ, "BACKTRAIL_ANSWERS": str(writing), "TMPDIR": str(self.scratch),
+                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         )  # fmt: skip
         os.close(writing)
         self.answers = os.fdopen(reading)

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from backtrail_server import convert
 from tests.server import reference
 
 VSCODE, NEOVIM = "visual-studio-code", "neovim"
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 ALWAYS, ONLY_ASKED, NEVER = "Always for this workspace", "Only when I ask", "Never"
 
@@ -288,6 +288,7 @@ async def editing(
     answers: dict[str, str | None] | None = None,
     capabilities: types.ClientCapabilities | None = None,
     env: dict[str, str] | None = None,
+    command: Sequence[str] = ("-m", "backtrail_server"),
 ) -> AsyncIterator[Editor]:
     """An editor with a server of its own; ended by shutdown and exit, as editors do."""
     client = make_test_lsp_client()
@@ -297,7 +298,7 @@ async def editing(
     ours = dict.fromkeys(("BACKTRAIL_DATA", "BACKTRAIL_STATE", "BACKTRAIL_CACHE"), str(data))
     environ = {**os.environ, **ours, **(env or {})}
     environ.pop("VIRTUAL_ENV", None)
-    await client.start_io(sys.executable, "-m", "backtrail_server", "serve", env=environ)
+    await client.start_io(sys.executable, *command, "serve", env=environ)
     with warnings.catch_warnings():
         warnings.simplefilter("error", LspSpecificationWarning)
         params = types.InitializeParams(

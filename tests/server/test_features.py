@@ -148,8 +148,8 @@ async def test_actions_are_for_quick_fixes_and_the_failing_line_only(project: Pa
         editor.open("stats.py")
         await failing(editor, "test_stats.py")
         for line, only, expected in (
-            (4, None, 2),
-            (4, [types.CodeActionKind.QuickFix], 2),
+            (4, None, 3),
+            (4, [types.CodeActionKind.QuickFix], 3),
             (4, [types.CodeActionKind.SourceOrganizeImports], 0),
             (0, None, 0),
         ):

@@ -119,7 +119,7 @@ async def the_failure_is_explained(editor: Editor) -> None:
 
 async def the_fix_is_found_and_applied(editor: Editor, failure: types.Diagnostic) -> None:
     offered = [action.title for action in await editor.actions("test_bill.py", failure)]
-    assert [title.split()[0] for title in offered] == ["Explain", "Fix"]
+    assert [title.split()[0] for title in offered] == ["Explain", "Fix", "Debug"]
     found = await editor.command("backtrail.fix", editor.uri("test_bill.py"), 0)
     assert found["found"] is True and "passes 2/2 tests" in found["title"], found
     await editor.until(

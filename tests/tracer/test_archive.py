@@ -6,6 +6,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from textwrap import dedent
 
@@ -30,7 +31,7 @@ def whole() -> Trace:
     """A trace in which every field of every part holds something of its own."""
     frame = next(iter(GOOD.frames.values()))
     left = evolve(frame, parent=3, item=1, late=True, left_us=9, left_by="return", result=SHORT)
-    hit = Hit(frame.id, 2, 3, 4, {"x": SHORT}, True, "KeyError: 'x'", 0, {"y": SHORT})
+    hit = Hit(frame.id, 2, 3, 4, {"x": SHORT}, True, "KeyError: 'x'", 0, {"y": SHORT}, True)
     where = FailureFrame(PATH, 1, 2, 3, 4, "mean", {"z": SHORT}, True)
     failure = Failure(1, "KeyError", "'\udc80 é'", (where,), ("OSError: no",), SHORT, Value("int", "1"))
     return attrs.evolve(
@@ -43,11 +44,15 @@ def whole() -> Trace:
         frames={frame.id: left},
         hits=(hit,),
         failures=(failure,),
-        caps=(Cap(PATH, 4, 10),),
+        caps=(Cap(PATH, 4, 10, 3, 99, "mean"),),
         limits=("recording stopped",),
         side_effects=(SideEffect("write", "x", PATH, 3, True), SideEffect("network", "y", None, 0, False)),
         loose_ends=("odd",),
         sources={PATH: "x = 1\r\n"},
+        passes=2,
+        again="run twice",
+        flaky=True,
+        place=(PATH, 3),
     )
 
 
@@ -58,6 +63,19 @@ def test_a_trace_comes_back_as_it_was_without_what_the_program_printed() -> None
         assert set(empty) <= {"stdout", "stderr"}, "the comparison below would not see these"
     assert decode(encode(evolve(before, stdout="printed", stderr="printed"))) == before
     assert decode(encode(GOOD)) == GOOD
+
+
+def test_a_huge_trace_is_written_and_read_in_short_pieces() -> None:
+    # One call of the JSON module for all of it would hold up every other thread of the server.
+    kept = tuple(Hit(1, 2, n, n, {"x": Value("int", str(n))}, order=n) for n in range(30_000))
+    sources = {PATH.with_name(f"{n}.py"): "x = 1\n" * 20_000 for n in range(4)}
+    huge = evolve(GOOD, hits=kept, sources=sources)
+    lines = zlib.decompress(encode(huge)).split(b"\n")
+    assert max(map(len, lines)) < 200_000 < sum(map(len, lines))
+    assert decode(encode(huge)) == huge
+    for end in (1, 1000, 5):
+        with pytest.raises(Unreadable):
+            decode(encode(huge)[:-end])
 
 
 def test_damaged_bytes_are_told_and_nothing_else() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from backtrail_tracer.divergence import Divergence, differ, first_divergence
+from backtrail_tracer.divergence import Divergence, compare, first_divergence
 from backtrail_tracer.entries import Entry
+from backtrail_tracer.sameness import differ
 from backtrail_tracer.session import Session
 from backtrail_tracer.trace import Trace, Value
 from tests.tracer.logs import END, PATH, call, code, leave, line, trace
@@ -236,3 +237,12 @@ def long(**more: Any) -> Value:
 )
 def test_when_two_values_are_known_to_differ(was: Value, now: Value | None, expected: bool) -> None:
     assert differ(was, now) is expected
+
+
+def test_the_variables_around_the_difference_are_told_of_both_runs() -> None:
+    good = trace(code(), call(xs=[1, 2]), line(2), line(3, total=1), leave(3))
+    bad = trace(code(), call(xs=[1, 2]), line(2), line(3, total=5), leave(3))
+    found = compare(good, bad)
+    assert found is not None and found.first == first_divergence(good, bad)
+    table = {each.name: (str(each.was), str(each.now), each.differs) for each in found.variables}
+    assert table == {"xs": ("[1, 2]", "[1, 2]", False), "total": ("1", "5", True)}

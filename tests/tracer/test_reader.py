@@ -233,9 +233,9 @@ def test_text_can_be_encoded_whatever_the_program_had() -> None:
 
 @pytest.mark.parametrize(
     ("count", "read_lines"),
-    [(None, 4), (0, 0), (10**9, 4)],
+    [(None, 4), (0, 4), (40, 4), (10**9, 4)],
 )
-def test_only_what_is_committed_is_read(count: int | None, read_lines: int, tmp_path: Path) -> None:
+def test_events_behind_the_count_are_read_too(count: int | None, read_lines: int, tmp_path: Path) -> None:
     log = write_log(tmp_path / "log", lines_of(BEGIN, FILE, code(), call()), count)
     assert len([line for line in read_bytes(log).split(b"\n") if line.startswith(b"[")]) == read_lines
 
@@ -301,3 +301,9 @@ def test_no_record_can_raise(records: list[Any]) -> None:
 def test_no_bytes_can_raise(noise: bytes, place: int) -> None:
     log = lines_of(BEGIN, FILE, code(), call(), line(2), line(3, x=1), leave(1), END)
     use(read(log[:place] + noise + log[place:], "e", Ending()))
+
+
+def test_a_record_that_the_program_was_killed_in_is_not_read(tmp_path: Path) -> None:
+    whole = lines_of(BEGIN, FILE, code(), call())
+    log = write_log(tmp_path / "log", whole + b'["line",1,2,', len(whole))
+    assert read_bytes(log) == whole

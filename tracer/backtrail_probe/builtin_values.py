@@ -7,6 +7,7 @@ from collections import deque
 from itertools import islice
 
 from . import statics
+from .redact import SHORTEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ ITEMS: "Dict[Any, Tuple[str, str, bool]]" = {
 
 SIZES: Any = frozenset((*ITEMS, str, bytes, bytearray, range))
 _SORTABLE = (int, str)
+_INT, _STR, _SHORT = id(int), id(str), frozenset(map(id, (float, bool, type(None))))
+_SMALL = 1 << 62
 
 
 def _named(kind: str) -> "Callable[[Any], str]":
@@ -79,9 +82,25 @@ def builtin_base(cls: type) -> Any:
     Compared by identity: a metaclass may define `__hash__` and `__eq__`.
     """
     exact = _EXACT.get(id(cls))
-    if exact is not None:
-        return exact
+    return _derived_base_of(cls) if exact is None else exact
+
+
+def _derived_base(cls: type) -> Any:
     return next((base for base in statics.mro(cls) if id(base) in _BASES), None)
+
+
+_derived_base_of = statics.PerClass(_derived_base).of
+
+
+def all_plain(items: "List[Any]") -> bool:
+    """Whether all are exact values of one type whose `repr` is short, strings only without room for secrets."""
+    kinds = set(map(id, map(type, items)))
+    if len(kinds) != 1:
+        return False
+    (kind,) = kinds
+    if kind == _INT:
+        return bool(-_SMALL < min(items) and max(items) < _SMALL)
+    return kind in _SHORT or (kind == _STR and max(map(len, items)) < SHORTEST)
 
 
 def head(obj: Any, base: Any, count: int) -> "List[Any]":

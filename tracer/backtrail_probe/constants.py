@@ -3,13 +3,23 @@
 `wire.py` is made of dataclasses, whose import alone takes longer than a small program runs.
 """
 
-VERSION = 1
+import _signal  # type: ignore[import-not-found,unused-ignore]  # `signal` makes an enum of them first
+
+VERSION = 2
 """Raised whenever a field or an event changes its meaning. Both sides refuse another version."""
 
-# How a log file begins: magic, then the number of committed bytes, little-endian, then the lines.
-# The writer raises the count only after a record is whole, so a reader never sees a torn one.
+# How a log file begins: magic, then a number of bytes of whole records, little-endian, then the lines.
+# The number is raised when something is told that is waited for: an item, a failure, the end. Behind it
+# more events may stand, up to the first zero byte: a record is written at once, lines have none in them,
+# and a last line without its end is one that the program was killed in.
 LOG_MAGIC = b"BTLOG001"
 LOG_HEADER_SIZE = 16
 
 # The kinds of entry that the probe knows how to run.
 PYTEST, DOCTEST, SCRIPT, MODULE = "pytest", "doctest", "script", "module"
+
+# Beside the log there is a file of this ending. When the program gets the signal `ASKED`, or a fatal one,
+# the stacks of its threads are written there, as `faulthandler` writes them.
+WHERE = ".where"
+ASKED: int = getattr(_signal, "SIGRTMAX", 4) - 4 or getattr(_signal, "SIGEMT", 0)
+"""A signal that nobody uses; 0 where there is none (Windows)."""

@@ -27,6 +27,8 @@ class FailureWriter:
         self._scope = scope
         self._renderer = renderer
         self.render = renderer.render
+        self.hide = renderer.hide
+        self.learn = renderer.learn
         self._own = own
 
     def record(
@@ -77,12 +79,15 @@ class FailureWriter:
         return _frame_text(place.path, _position(traceback, code), name, held, place.traced)
 
     def _locals(self, frame: Any, code: Any) -> str:
-        from .recorder.sink import plain_names
+        from .recorder.state import plain_names
 
         found: "Dict[str, Any]" = frame.f_locals
         if not code.co_flags & 1:
             found = plain_names(found)
         pairs = [(name, value) for name, value in list(found.items()) if not name.startswith("@")]
+        for name, value in pairs:
+            if type(value) is str:
+                self._renderer.learn_by_name(name, value)
         return "{" + ",".join(f"{quote(name)}:{self._renderer.render(value)}" for name, value in pairs) + "}"
 
     def _syntax_frame(self, exc: SyntaxError) -> "List[str]":

@@ -6,14 +6,11 @@ holds under that name. Nothing is imported for it.
 
 from __future__ import annotations
 
-import sys
-from itertools import islice
-
-from . import statics
+from . import arrays, statics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple
+    from typing import Any, Callable, Dict, Optional, Tuple
 
     _Show = Callable[[Any, int], "Description"]
 
@@ -37,8 +34,13 @@ class _NotPlain(Exception):
 def describe(obj: Any, cls: type, items: int) -> Optional[Description]:
     """None for a type that is not known here, and for a value with a user's object inside."""
     module, name = statics.module_name(cls), statics.type_name(cls)
-    show = _KNOWN.get((module.partition(".")[0], name))
-    if show is None or not _genuine(cls, module, name):
+    top = module.partition(".")[0]
+    show = _KNOWN.get((top, name))
+    if show is None and top in _ARRAYS:
+        return _array(obj, cls, _ARRAYS[top].get(name), items)
+    if show is None:
+        return _derived(obj, cls)
+    if not statics.genuine(cls):
         return None
     try:
         return show(obj, items)
@@ -46,12 +48,19 @@ def describe(obj: Any, cls: type, items: int) -> Optional[Description]:
         return None
 
 
-def _genuine(cls: type, module: str, name: str) -> bool:
-    loaded = sys.modules.get(module)
-    return type(loaded) is _MODULE and vars(loaded).get(name) is cls
+def _array(obj: Any, cls: type, name: Optional[str], items: int) -> Optional[Description]:
+    if name is None or not statics.genuine(cls):
+        return None
+    text, shape, cut = getattr(arrays, name)(obj, items)
+    return Description(text, shape, cut, name != "numpy_scalar")
 
 
-_MODULE = type(sys)
+def _derived(obj: Any, cls: type) -> Optional[Description]:
+    """An instance of a user's subclass of numpy's array."""
+    if not any(statics.module_name(base) == "numpy" for base in statics.mro(cls)):
+        return None
+    found = arrays.array_of_a_subclass(obj, cls)
+    return None if found is None else Description(*found, True)
 
 
 def _by_str(obj: Any, items: int) -> Description:
@@ -77,37 +86,6 @@ def _fraction(obj: Any, items: int) -> Description:
     return Description("Fraction({}, {})".format(*held))
 
 
-def _ndarray(obj: Any, items: int) -> Description:
-    shape = "x".join(map(str, obj.shape)) or "scalar"
-    if obj.dtype.kind not in "biufcSUmM":
-        return Description(f"array(dtype={obj.dtype})", shape, True, True)
-    first = [item.item() for item in islice(obj.flat, items)]
-    cut = obj.size > len(first)
-    shown = ", ".join(map(repr, first)) + (", …" if cut else "")
-    return Description(f"array([{shown}], dtype={obj.dtype})", shape, cut, True)
-
-
-def _numpy_scalar(obj: Any, items: int) -> Description:
-    return Description(f"{type(obj).__name__}({obj.item()!r})")
-
-
-def _frame(obj: Any, items: int) -> Description:
-    """Axes are had from the block manager, so that no accessor of an extension is asked."""
-    axes = (statics.instance_dict(obj) or {})["_mgr"].axes
-    sizes = [len(axis) for axis in reversed(axes)] if len(axes) == 2 else [len(axes[0])]
-    names: List[str] = []
-    if len(axes) == 2 and statics.type_name(type(axes[0])) == "Index":
-        names = [repr(name) for name in islice(axes[0], items) if type(name) in (str, int)]
-    columns = f"columns=[{', '.join(names)}]" if names else ""
-    return Description(f"{type(obj).__name__}({columns})", "x".join(map(str, sizes)), True, True)
-
-
-def _tensor(obj: Any, items: int) -> Description:
-    """No items: reading them goes through torch's dispatch, where a user's code may sit."""
-    shape = "x".join(map(str, tuple(obj.shape))) or "scalar"
-    return Description(f"tensor(dtype={obj.dtype}, device={str(obj.device)!r})", shape, True, True)
-
-
 _NUMPY = (
     "bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
     "float16 float32 float64 complex64 complex128 str_"
@@ -124,9 +102,11 @@ _KNOWN: Dict[Tuple[str, str], _Show] = {
     ("uuid", "UUID"): _by_repr,
     ("re", "Pattern"): _by_repr,
     ("re", "Match"): _by_repr,
-    ("numpy", "ndarray"): _ndarray,
-    **{("numpy", name): _numpy_scalar for name in _NUMPY.split()},
-    ("pandas", "DataFrame"): _frame,
-    ("pandas", "Series"): _frame,
-    ("torch", "Tensor"): _tensor,
 }
+_INDEXES = "Index RangeIndex DatetimeIndex TimedeltaIndex"
+_ARRAYS: Dict[str, Dict[str, str]] = {
+    "numpy": {"ndarray": "ndarray", **dict.fromkeys(_NUMPY.split(), "numpy_scalar")},
+    "pandas": {"DataFrame": "frame", "Series": "series", **dict.fromkeys(_INDEXES.split(), "index")},
+    "torch": {"Tensor": "tensor", "Parameter": "tensor"},
+}
+"""Package -> class -> the function in `arrays.py`."""

@@ -23,6 +23,7 @@ LEDGER = 100
 _HINTS = {
     "network": 'allow "network" for this workspace, or replace the connection in the test',
     "subprocess": 'allow "subprocess" for this workspace, or replace the command in the test',
+    "delete": 'remove only what is in the folder for temporary files, or allow "write:{}" for this workspace',
     "write": 'write below the folder for temporary files, or allow "write:{}" for this workspace',
     "kill": "only the program's own processes may be signalled",
     "registry": "the registry may not be changed by a run on save",
@@ -36,8 +37,16 @@ class SideEffectBlocked(BaseException):
 class Guard:
     """`suspended` lets everything pass: for the debugger, after the program has ended."""
 
-    def __init__(self, policy: Policy, log: Log, scope: Scope, on_block: "Callable[[], None]") -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        log: Log,
+        scope: Scope,
+        on_block: "Callable[[], None]",
+        hide: "Callable[[str], tuple[str, bool]]",
+    ) -> None:
         self._policy = policy
+        self._hide = hide
         self._log = log
         self._scope = scope
         self._on_block = on_block
@@ -55,6 +64,7 @@ class Guard:
         verdict: "Optional[Verdict]" = RULES[event](self._policy, args, sys._getframe(2))
         if verdict is None:
             return
+        verdict.detail = self._hide(verdict.detail)[0]  # a command line may hold a password
         path, line = self._nearest_user_frame(sys._getframe(2))
         self._write_down(verdict, path, line)
         if verdict.allowed:
@@ -100,4 +110,4 @@ def make_policy(allow: "Iterable[str]", scratch: str) -> Policy:
         raise ValueError(
             f'cannot allow {sorted(unknown)}: known are "network", "subprocess" and "write:PATH"'
         )
-    return Policy(frozenset(kinds), (scratch, *paths))
+    return Policy(frozenset(kinds), scratch, tuple(paths))

@@ -6,6 +6,7 @@ frame, and returns None for what is no side effect.
 
 from __future__ import annotations
 
+import io
 import os
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _realpath, _fsdecode, _getpid = os.path.realpath, os.fsdecode, os.getpid
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_GENERATIONS = 20  # of child processes; so many the limits hardly allow
 _HARMLESS_FOLDERS = ("/dev/fd/", "/dev/pts/", "/dev/shm/", "/proc/self/fd/")
 _HARMLESS_FILES = frozenset(
     ("/dev/null", "/dev/tty", "/dev/stdout", "/dev/stderr", "/dev/zero", "/dev/full", "nul", "NUL")
@@ -40,18 +42,23 @@ class Verdict:
 
 
 class Policy:
-    """`kinds` are allowed altogether; below `folders` anything may be written."""
+    """`kinds` are allowed altogether; below `scratch` and `folders` anything may be written."""
 
-    def __init__(self, kinds: FrozenSet[str], folders: Tuple[str, ...]) -> None:
+    def __init__(self, kinds: FrozenSet[str], scratch: str, folders: Tuple[str, ...] = ()) -> None:
         self.kinds = kinds
+        self._scratch = _with_sep(_realpath(scratch))
         self._folders = tuple(_with_sep(_realpath(folder)) for folder in folders)
         home = os.path.expanduser("~")
         caches = [os.environ.get("XDG_CACHE_HOME"), os.environ.get("LOCALAPPDATA")]
         caches += [os.path.join(home, ".cache"), os.path.join(home, "Library", "Caches")]
         self._caches = tuple(_with_sep(_realpath(path)) for path in caches if path)
 
+    def is_scratch(self, path: str) -> bool:
+        """Temporary files are the program's own, and nobody wants to read of each."""
+        return _with_sep(path).startswith(self._scratch)
+
     def may_write(self, path: str) -> bool:
-        return _with_sep(path).startswith(self._folders)
+        return _with_sep(path).startswith((self._scratch, *self._folders))
 
     def is_cache(self, path: str) -> bool:
         """Libraries keep things there, and know how to live without."""
@@ -74,12 +81,12 @@ def _absolute(path: Any, folder: int = -1) -> str:
     return os.path.join(_realpath(head or "."), tail)
 
 
-def _write(policy: Policy, what: str, path: str) -> Optional[Verdict]:
+def _write(policy: Policy, what: str, path: str, kind: str = "write") -> Optional[Verdict]:
     if not path or path in _HARMLESS_FILES or path.startswith(_HARMLESS_FOLDERS):
         return None
-    if policy.may_write(path):
+    if policy.is_scratch(path):
         return None
-    return Verdict("write", what, path, False, soft=policy.is_cache(path))
+    return Verdict(kind, what, path, policy.may_write(path), soft=policy.is_cache(path))
 
 
 def _open(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
@@ -95,17 +102,19 @@ def _open(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
     return _write(policy, "opening for writing", real)
 
 
-def _changes(what: str, *places: Tuple[int, int]) -> Rule:
+def _changes(what: str, *places: Tuple[int, int], kind: str = "write") -> Rule:
     """For events with paths at the given places, each with the place of its folder's descriptor."""
 
     def rule(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
+        found: Optional[Verdict] = None
         for at, folder_at in places:
             folder = args[folder_at] if 0 <= folder_at < len(args) else -1
             path = _absolute(args[at], folder if isinstance(folder, int) else -1)
-            verdict = _write(policy, what, path)
-            if verdict is not None:
+            verdict = _write(policy, what, path, kind)
+            if verdict is not None and not verdict.allowed:
                 return verdict
-        return None
+            found = found or verdict
+        return found
 
     return rule
 
@@ -207,8 +216,34 @@ def _is_child(pid: int) -> bool:
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except OSError:
-        return False
+        return _descends(pid)
     return True
+
+
+def _descends(pid: int) -> bool:
+    """A child's child, where the system tells: the workers of multiprocessing's fork server are such.
+
+    One that is gone already counts too: a signal to nobody does nothing, and a pool that ends signals
+    workers that may just have ended by themselves.
+    """
+    own, above = _getpid(), pid
+    for _ in range(_GENERATIONS):
+        parent = _parent(above)
+        if parent is None:
+            return above == pid and _parent(own) is not None
+        if parent in (own, 0, 1):
+            return parent == own
+        above = parent
+    return False
+
+
+def _parent(pid: int) -> Optional[int]:
+    """The process that started one; None if there is none such, or the system does not tell."""
+    try:
+        with io.open_code(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _library(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
@@ -218,6 +253,23 @@ def _library(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
     return Verdict("ctypes", "loading", _fsdecode(args[0]), True)
 
 
+def _function(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
+    """A function that the program itself looked up in a library: its name is all that can be told."""
+    name = args[1]
+    if not isinstance(name, str) or _is_starting(frame):
+        return None
+    return Verdict("ctypes", "using", name, True)
+
+
+def _is_starting(frame: Any) -> bool:
+    """Whether `ctypes` itself is being imported, which looks up some functions."""
+    while frame is not None and frame.f_globals.get("__name__") == "ctypes":
+        if frame.f_code.co_name == "<module>":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _registry(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
     return Verdict("registry", "changing", "the registry", False)
 
@@ -225,8 +277,8 @@ def _registry(policy: Policy, args: Any, frame: Any) -> Optional[Verdict]:
 RULES: Dict[str, Rule] = {
     "open": _open,
     "os.mkdir": _changes("making the folder", (0, 2)),
-    "os.remove": _changes("removing", (0, 1)),
-    "os.rmdir": _changes("removing the folder", (0, 1)),
+    "os.remove": _changes("removing", (0, 1), kind="delete"),
+    "os.rmdir": _changes("removing the folder", (0, 1), kind="delete"),
     "os.rename": _changes("renaming", (0, 2), (1, 3)),
     "os.link": _changes("linking", (1, 3)),
     "os.symlink": _changes("linking", (1, 2)),
@@ -238,7 +290,7 @@ RULES: Dict[str, Rule] = {
     "os.utime": _changes("changing the times of", (0, 3)),
     "os.setxattr": _changes("changing the attributes of", (0, -1)),
     "os.removexattr": _changes("changing the attributes of", (0, -1)),
-    "shutil.rmtree": _changes("removing all of", (0, 1)),
+    "shutil.rmtree": _changes("removing all of", (0, 1), kind="delete"),
     "shutil.move": _changes("moving", (0, -1), (1, -1)),
     "sqlite3.connect": _database,
     "socket.connect": _network("connecting to", 1),
@@ -259,6 +311,7 @@ RULES: Dict[str, Rule] = {
     "os.kill": _kill,
     "os.killpg": _kill_group,
     "ctypes.dlopen": _library,
+    "ctypes.dlsym": _function,
     "winreg.CreateKey": _registry,
     "winreg.DeleteKey": _registry,
     "winreg.DeleteValue": _registry,

@@ -1,5 +1,8 @@
 """Starts a program under the probe: `python [flags] launch.py SPEC.json`.
 
+`--worker SPEC.json` starts a warm worker, and `--compile` only compiles our modules: from inside a sandbox that
+cannot be kept.
+
 Run as a script by its path, and in an interpreter that knows nothing of us: the package is put into
 `sys.modules` by hand, so that nothing of ours is on `sys.path`, where it could hide the user's modules.
 """
@@ -8,9 +11,11 @@ import builtins
 import os
 import sys
 from importlib.machinery import PathFinder, SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import cache_from_source, module_from_spec, spec_from_file_location
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_ELSEWHERE = os.path.join(os.path.expanduser("~"), ".cache", "backtrail", "compiled")
+"""For an installation that cannot be written to: the user's own, and seen from inside the sandbox."""
 
 
 class _Loader(SourceFileLoader):
@@ -20,6 +25,18 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module):  # type: ignore[no-untyped-def]
         module.__dict__["__builtins__"] = _BUILTINS
         super().exec_module(module)
+
+    def get_code(self, fullname):  # type: ignore[no-untyped-def]
+        """Our own modules are kept compiled also where the program's must not be (PYTHONDONTWRITEBYTECODE):
+        to compile them takes longer than all the rest of a start."""
+        wishes = sys.dont_write_bytecode, sys.pycache_prefix
+        sys.dont_write_bytecode = False
+        if not (os.path.exists(cache_from_source(self.path)) or os.access(_HERE, os.W_OK)):
+            sys.pycache_prefix = _ELSEWHERE
+        try:
+            return super().get_code(fullname)
+        finally:
+            sys.dont_write_bytecode, sys.pycache_prefix = wishes
 
 
 class _Finder:
@@ -52,22 +69,36 @@ def _load_package() -> None:
 
 def main() -> None:
     arguments = sys.argv[1:]
+    if arguments == ["--compile"]:
+        _compile_all()
+        return
     if len(arguments) not in (1, 2) or (len(arguments) == 2 and arguments[0] != "--worker"):
-        sys.exit("usage: launch.py [--worker] SPEC.json")
+        sys.exit("usage: launch.py [--worker] SPEC.json | --compile")
     _load_package()
     sys.meta_path.insert(0, _Finder)
-    import backtrail_probe.entry.run_doctest
-    import backtrail_probe.entry.run_pytest
-    import backtrail_probe.entry.run_script  # noqa: F401
     from backtrail_probe.start import run_file
 
-    sys.meta_path.remove(_Finder)
     if len(arguments) == 2:
+        import backtrail_probe.entry.run_doctest
+        import backtrail_probe.entry.run_pytest
+        import backtrail_probe.entry.run_script  # noqa: F401
         from backtrail_probe.worker import work
 
+        _all_is_loaded()
         work(arguments[1])
     else:
-        run_file(arguments[0])
+        run_file(arguments[0], _all_is_loaded)
+
+
+def _compile_all() -> None:
+    for folder, _, names in os.walk(_HERE):
+        for name in names:
+            if name.endswith(".py"):
+                _Loader("backtrail_probe", os.path.join(folder, name)).get_code("backtrail_probe")
+
+
+def _all_is_loaded() -> None:
+    sys.meta_path.remove(_Finder)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@ as well, and does what is missing here."""
 
 from __future__ import annotations
 
+from .log import RESERVE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .wire import ProcessLimits
@@ -17,6 +19,17 @@ def apply_limits(limits: ProcessLimits) -> None:
     _lower(resource, resource.RLIMIT_CORE, 0)
     if limits.cpu_s > 0:
         _lower(resource, resource.RLIMIT_CPU, int(limits.cpu_s) + 1)
+
+
+def limit_files(limits: ProcessLimits, log_bytes: int) -> None:
+    """No file gets larger, but for the log: a test that prints without end fills the runner's file of
+    captured output, which nobody outside sees. The program gets an OSError, "File too large"."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    if limits.file_bytes > 0:
+        _lower(resource, resource.RLIMIT_FSIZE, max(limits.file_bytes, 2 * RESERVE, log_bytes))
 
 
 def lift_limits() -> None:

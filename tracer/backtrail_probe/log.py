@@ -1,7 +1,8 @@
 """The trace log: JSON lines in a memory-mapped file.
 
 The kernel owns the pages, so whatever was written outlives SIGKILL, `os._exit` and a segmentation
-fault. The header's count is raised only after a record is whole (see `wire.py`).
+fault. A record is written by one call into C, which no other thread and no signal handler can come
+between; the file is zeros behind the last one, by which a reader finds the end (see `constants.py`).
 
 Everything that is used here is bound at import: a program that replaces builtins, mocks `os` or
 closes all descriptors must not break its own log.
@@ -11,15 +12,13 @@ from __future__ import annotations
 
 import mmap
 import os
-from _thread import allocate_lock
-from collections import deque
 from time import perf_counter_ns
 
 from .constants import LOG_HEADER_SIZE, LOG_MAGIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque
+    from typing import Any
 
 UNBOUNDED = 1 << 30
 """What "no limit" comes to: a sparse file of 1 GiB, of which only written pages take room."""
@@ -32,93 +31,102 @@ _OUT_OF_THE_WAY = 64
 
 
 class Log:
-    """Appends records; never raises into the program. `t0` is the origin of all times, in ns."""
+    """Appends records; never raises into the program. `t0` is the origin of all times, in ns.
+
+    Events go through `write`, where nanoseconds count: it takes one record as bytes, and raises ValueError
+    when there is no room left for events.
+    """
 
     def __init__(self, path: str, limit: int = 0) -> None:
         """Raises OSError when the file cannot be made or mapped."""
-        size = max(limit or UNBOUNDED, 2 * RESERVE)
-        self._map = _map_file(path, size)
-        self._map[:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
-        self._count = memoryview(self._map).cast("Q")
-        self._at = LOG_HEADER_SIZE
-        self._soft = size - RESERVE
-        self._size = size
-        self._lock = allocate_lock()
-        self._waiting: Deque[bytes] = deque()
+        self._size = max(limit or UNBOUNDED, 2 * RESERVE)
         self.limit = limit or UNBOUNDED
-        self.closed = False
         self.t0 = perf_counter_ns()
+        self._use(*_map_file(path, self._size), LOG_HEADER_SIZE)
+        self._rest[:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
+
+    def _use(self, events: Any, rest: Any, at: int) -> None:
+        """Two maps of one file: of the room for events, and of all of it."""
+        self._events, self._rest = events, rest
+        self._count = memoryview(rest).cast("Q")
+        self._full = False  # events had all their room, and what comes now is behind it
+        events.seek(at)
+        self.write = events.write
 
     def now(self) -> int:
         """Microseconds since the log was opened."""
         return (perf_counter_ns() - self.t0) // 1000
 
+    @property
+    def position(self) -> int:
+        """Bytes of records that were written so far."""
+        return int((self._rest if self._full else self._events).tell()) - LOG_HEADER_SIZE
+
     def event(self, line: str) -> bool:
         """Appends one event (an ASCII JSON line with its newline); false once events have no room left."""
-        data = line.encode()
-        at = self._at
-        end = at + len(data)
-        if end > self._soft:
-            return False
-        if self._waiting or self.closed or not self._lock.acquire(False):
-            self._append(data)
-            return True
-        # What `_drain` does, in line: this is the one place where nanoseconds count.
         try:
-            if at == self._at:
-                self._map[at:end] = data
-                self._at = end
-                self._count[1] = end - LOG_HEADER_SIZE
-            else:
-                self._waiting.append(data)
-                self._drain()
-        finally:
-            self._lock.release()
+            self.write(line.encode())
+        except ValueError:
+            return False
         return True
 
     def note(self, line: str) -> None:
-        """Appends a record that must not be lost: it may use the reserved room."""
-        self._append(line.encode())
+        """Appends a record that must not be lost: it may use the reserved room. The count in the header
+        is raised, for whoever waits for such records while the program runs."""
+        data = line.encode()
+        try:
+            if not self._full:
+                try:
+                    self.write(data)
+                except ValueError:
+                    self._end_events()
+                    self._rest.write(data)
+            else:
+                self._rest.write(data)
+            while self._count[1] != self.position:  # another thread's note may have come in between
+                self._count[1] = self.position
+        except ValueError:
+            pass  # the reserve is used up, or the log is closed
 
-    def _append(self, data: bytes) -> None:
-        """A signal handler or another thread may come in here: who finds the lock taken leaves the
-        record to the one who holds it, and nobody ever waits."""
-        if self.closed:
-            return
-        self._waiting.append(data)
-        while self._waiting and self._lock.acquire(False):
-            try:
-                self._drain()
-            finally:
-                self._lock.release()
+    def _end_events(self) -> None:
+        self._full = True
+        self._rest.seek(self._events.tell())
+        self._events.seek(0, os.SEEK_END)  # whoever has its `write` finds no room either
+        self.write = _no_room
 
-    def _drain(self) -> None:
-        waiting = self._waiting
-        while waiting:
-            try:
-                data = waiting.popleft()
-            except IndexError:
-                return
-            end = self._at + len(data)
-            if end > self._size:
-                continue
-            self._map[self._at : end] = data
-            self._at = end
-            self._count[1] = end - LOG_HEADER_SIZE
+    def move(self, path: str) -> None:
+        """Goes on in another file, which begins with all that was written so far; time begins anew. For
+        a forked child that shares the first file with others. Raises OSError."""
+        at, before = self.position + LOG_HEADER_SIZE, (self._events, self._rest)
+        events, rest = _map_file(path, self._size)
+        rest[:at] = before[1][:at]
+        self._count.release()
+        self._use(events, rest, at)
+        for each in before:
+            each.close()  # whoever has the `write` of one must come here for the new one
+        self.t0 = perf_counter_ns()
 
     def close(self) -> None:
-        """Nothing is written from here on: for the forked children of the program."""
-        self.closed = True
+        """Nothing is written from here on: for the forked children of the program, which share the pages."""
+        self.write = _no_room
+        self._full = True
+        self._count.release()
+        self._events.close()
+        self._rest.close()
 
 
-def _map_file(path: str, size: int) -> Any:
+def _no_room(data: bytes) -> int:
+    raise ValueError
+
+
+def _map_file(path: str, size: int) -> "tuple[Any, Any]":
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     low = []
     try:
         os.ftruncate(descriptor, size)
         if hasattr(os, "fork"):
             low = _fill_low_descriptors()
-        return mmap.mmap(descriptor, size)
+        return mmap.mmap(descriptor, size - RESERVE), mmap.mmap(descriptor, size)
     finally:
         for number in low:
             os.close(number)

@@ -13,13 +13,18 @@ from importlib.machinery import SourceFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Callable, Dict, List, Optional
 
 
 class Overlay:
     """`texts`: absolute path -> source."""
 
     def __init__(self, texts: "Dict[str, str]") -> None:
+        self.before_first: "Optional[Callable[[], None]]" = None
+        """Called once, when a file that is laid over is looked at for the first time; may `replace`."""
+        self.replace(texts)
+
+    def replace(self, texts: "Dict[str, str]") -> None:
         self._texts = {path: text.encode("utf-8", "surrogatepass") for path, text in texts.items()}
         for path in list(self._texts):
             self._texts.setdefault(os.path.realpath(path), self._texts[path])
@@ -29,8 +34,12 @@ class Overlay:
         if not self._texts:
             return None
         name = path if isinstance(path, str) else str(path)
-        found = self._texts.get(name)
-        return found if found is not None else self._texts.get(os.path.abspath(name))
+        if name not in self._texts:
+            name = os.path.abspath(name)
+        if self.before_first is not None and name in self._texts:
+            call, self.before_first = self.before_first, None
+            call()
+        return self._texts.get(name)
 
     def read(self, path: str) -> bytes:
         """Raises OSError when there is neither an overlay nor a file."""

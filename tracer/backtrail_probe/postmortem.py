@@ -1,7 +1,8 @@
 """Stops the program at its failure, for a debugger.
 
 The run is over and its "end" is in the log. Only now is debugpy imported, by its path, and connected
-to an adapter that waits; a run that does not fail never pays for it.
+to an adapter that waits; a run that does not fail never pays for it. While the program stands still,
+the tracer has `look` and `ask` called here, by way of debugpy.
 """
 
 from __future__ import annotations
@@ -11,23 +12,50 @@ import sys
 import threading
 
 from . import statics
+from .looking import Refused, look_up
+from .redact import Redactor
 from .statics import quote
+from .values import Renderer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Optional
+    from typing import Any, Callable, Dict, Optional
 
+    from .guard import Guard
     from .log import Log
     from .scope import Scope
     from .wire import PostMortem
 
 _ATTACH_S = 60.0
+_ASKED_S = 4.0
+_CHARS, _ITEMS, _DEPTH = 2000, 50, 4  # a hover has more room than a log
 
 
-def stop_at(exc: BaseException, where: PostMortem, log: Log, scope: Scope) -> None:
+def stop_at(
+    exc: BaseException,
+    where: PostMortem,
+    log: Log,
+    scope: Scope,
+    *,
+    guard: Optional[Guard] = None,
+    redactor: Optional[Redactor] = None,
+) -> None:
     """Stands still until the debugger continues or goes away. What goes wrong is told on stderr, and
-    the program ends as it would have."""
+    the program ends as it would have. The debugger may do what the guard forbids; not so the program
+    when it goes on, and what a person has evaluated through `ask`."""
+    if guard is not None:
+        guard.suspended = True
+    try:
+        _standing.append(_Standing(exc, guard, redactor or Redactor(os.environ)))
+        _stand(exc, where, log, scope)
+    finally:
+        _standing.clear()
+        if guard is not None:
+            guard.suspended = False
+
+
+def _stand(exc: BaseException, where: PostMortem, log: Log, scope: Scope) -> None:
     try:
         debugpy = _import_debugpy(where.debugpy)
         if not where.port:
@@ -38,6 +66,97 @@ def stop_at(exc: BaseException, where: PostMortem, log: Log, scope: Scope) -> No
         _stop(exc, scope)
     except Exception as error:
         sys.stderr.write(f"backtrail: cannot stop at the failure: {type(error).__name__}: {error}\n")
+
+
+class _Standing:
+    """What can be looked at: every frame that debugpy may show, by its id."""
+
+    def __init__(self, exc: BaseException, guard: Optional[Guard], redactor: Redactor) -> None:
+        self.frames: Dict[int, Any] = {}
+        for last in _frames(statics.traceback_of(exc)):
+            frame = last
+            while frame is not None and id(frame) not in self.frames:
+                self.frames[id(frame)] = frame
+                frame = frame.f_back
+        self.guard = guard
+        self.renderer = Renderer(_CHARS, _ITEMS, _DEPTH, redactor)
+
+    def answer(self, frame_id: int, find: Callable[[Any], Any]) -> str:
+        """JSON: {"value": as in the log} | {"refused": why} | {"raised": "NameError: …"}."""
+        try:
+            frame = self.frames.get(_id_of(frame_id))
+            if frame is None:
+                raise Refused("the program has no such frame any more")
+            return f'{{"value":{self.renderer.render(find(frame))}}}'
+        except Refused as refused:
+            return f'{{"refused":{quote(str(refused))}}}'
+        except BaseException as error:
+            words = self.renderer.message(error)
+            return f'{{"raised":{quote(f"{statics.type_name(type(error))}: {words}")}}}'
+
+
+_standing: "list[_Standing]" = []
+
+
+def _id_of(number: int) -> Any:
+    """debugpy numbers the ids of objects for the wire; raises KeyError for a number it has not given."""
+    from _pydevd_bundle._debug_adapter.pydevd_base_schema import BaseSchema
+
+    return BaseSchema._translate_id_from_dap(number)
+
+
+def look(frame_id: int, expression: str) -> str:
+    """The value of an expression that runs no code of the program, as `_Standing.answer` gives it."""
+    return _standing[0].answer(frame_id, lambda frame: look_up(expression, frame))
+
+
+def ask(frame_id: int, expression: str) -> str:
+    """The same for any expression, since a person asked for it: with a time limit, and the guard awake."""
+
+    def evaluate(frame: Any) -> Any:
+        names = {**frame.f_globals, **frame.f_locals}  # one, so that comprehensions find locals too
+        with _AtMost(_ASKED_S):
+            return eval(compile(expression.strip(), "<asked for>", "eval"), names)
+
+    standing = _standing[0]
+    if standing.guard is not None:
+        standing.guard.suspended = False
+    try:
+        return standing.answer(frame_id, evaluate)
+    finally:
+        if standing.guard is not None:
+            standing.guard.suspended = True
+
+
+class TooLong(BaseException):
+    """Not an Exception, so that `except Exception` in what is evaluated does not take it for an error."""
+
+
+class _AtMost:
+    """Raises TooLong in the body after so many seconds, again and again until it gives in. Where there
+    is no SIGALRM (Windows, or off the main thread) only the tracer's patience ends."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        import signal
+
+        def over(*_: Any) -> None:
+            raise TooLong(f"it took longer than {self._seconds:g} s")
+
+        if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+            handler = signal.signal(signal.SIGALRM, over)
+            self._before = handler, signal.setitimer(signal.ITIMER_REAL, self._seconds, 0.5)
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        if self._before is not None:
+            handler, timer = self._before
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, handler)
 
 
 def _import_debugpy(folder: str) -> Any:

@@ -24,6 +24,8 @@ class Report:
         self._log = log
         self._failures = failures
         self.render = failures.render
+        self._hide = failures.hide
+        self.learn = failures.learn  # gets source texts, for the secrets in them
         self._recorder = recorder
         self._keep = keep
         self._numbers = count(1)
@@ -35,6 +37,7 @@ class Report:
     def begin(self, name: str, path: str, line: int) -> int:
         """`line` is 1-based, 0 if unknown. Returns the item's id."""
         item = next(self._numbers)
+        name = self._hide(name)[0]  # that of a parametrised test has values in it
         self._log.note(f'["item",{item},{quote(name)},{quote(path)},{line}]\n')
         self._blocked_before[item] = self.blocked
         self._recorder.new_item()
@@ -51,7 +54,11 @@ class Report:
             if outcome in ("failed", "error"):
                 outcome = "stopped"
             message = message or "a side effect was blocked"
-        self._log.note(f'["done",{item},"{outcome}",{seconds:.6f},{quote(message)}]\n')
+        self._log.note(f'["done",{item},"{outcome}",{seconds:.6f},{quote(self._hide(message)[0])}]\n')
+
+    def go_on(self) -> None:
+        """Items that have begun did so just now: the time before was spent waiting."""
+        self._begun = dict.fromkeys(self._begun, perf_counter_ns())
 
     def failure(
         self,
@@ -64,6 +71,7 @@ class Report:
         """`expected`, `actual` and `first_frame` (to stand before those of the traceback) are JSON text."""
         if self._keep and self.first_failure is None:
             self.first_failure = exc
+        self._recorder.write_last()
         try:
             self._log.note(self._failures.record(item, exc, expected, actual, first_frame))
         except Exception as error:  # a traceback that cannot be told is no reason to fail the run
@@ -72,10 +80,11 @@ class Report:
 
     def difference(self, item: int, message: str, frame: str, values: Tuple[str, str]) -> None:
         """A doctest's output that differs; `frame` and `values` (expected, actual) are JSON text."""
-        self._log.note(failure_text(item, "DocTestFailure", message, [frame], values=values))
+        self._recorder.write_last()
+        self._log.note(failure_text(item, "DocTestFailure", self._hide(message)[0], [frame], values=values))
 
     def end(self, status: str, exit_code: int, message: str = "") -> None:
-        seconds = self._log.now() / 1e6
+        seconds, message = self._log.now() / 1e6, self._hide(message)[0]
         self._log.note(
             f'["end",{{"status":"{status}","exit_code":{exit_code},"seconds":{seconds:.6f},"message":{quote(message)}}}]\n'
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from .constants import VERSION
 
 TYPE_CHECKING = False  # the module `typing` itself is not needed to run
@@ -20,9 +18,36 @@ class _Fields:
         self.__dict__.update(values)
 
 
+class _Strict:
+    """What the interpreter's own scanner wants to know. The module `json` around it imports `re`, which takes
+    as long as all of the probe."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int, parse_constant = float, int, float
+
+    def __init__(self) -> None:
+        self.memo: "Dict[str, str]" = {}
+
+
+def _scan(text: str) -> "Any":
+    """Raises ValueError for what is no JSON."""
+    try:
+        from _json import make_scanner
+    except ImportError:
+        from json import loads
+
+        return loads(text)
+    try:
+        make: Any = make_scanner
+        return make(_Strict())(text, 0)[0]
+    except StopIteration:
+        raise ValueError("the run specification is no JSON") from None
+
+
 def read_spec(text: str) -> "RunSpec":
     """Raises ValueError for a specification of another version."""
-    data = json.loads(text)
+    data = _scan(text)
     if data.get("version") != VERSION:
         raise ValueError("run specification of version %r, need %r" % (data.get("version"), VERSION))
     for name in ("record_limits", "process_limits", "postmortem"):

@@ -8,11 +8,12 @@ import sys
 import time
 
 from . import recorder as recorders
+from .children import Children
 from .constants import VERSION
-from .entry import Outcome, run
+from .entry import Outcome, load, run
 from .failures import FailureWriter
 from .guard import Guard, make_policy
-from .limits import apply_limits, lift_limits
+from .limits import apply_limits, lift_limits, limit_files
 from .log import Log
 from .overlay import Overlay, no_bytecode
 from .redact import Redactor
@@ -21,10 +22,11 @@ from .scope import Scope
 from .spec import read_spec
 from .statics import quote
 from .values import Renderer
+from .whereabouts import answer_when_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Optional
+    from typing import Any, Callable, List, Optional
 
     from .wire import PostMortem, RunSpec
 
@@ -41,35 +43,46 @@ class Setup:
         renderer = Renderer(limits.value_chars, limits.value_items, limits.value_depth, redactor)
         scope = Scope(spec.traced, spec.excluded, spec.cwd, OWN)
         self.spec = spec
+        self.redactor = redactor
         self.scope = scope
         self.log = Log(spec.log, limits.log_bytes)
+        limit_files(spec.process_limits, self.log.limit)
         self.choice = recorders.choose(spec, self.log, scope, renderer)
         writer = FailureWriter(scope, renderer, OWN)
         self.report = Report(self.log, writer, self.choice.recorder, spec.postmortem is not None)
         self.overlay = Overlay(spec.overlay)
+        self.children = Children(self.log)
+        self.staging = False  # whether forked children are candidates, which go on with the log
         self.guard: Optional[Guard] = None
         if spec.guard:
             policy = make_policy(spec.allow, spec.scratch)
-            self.guard = Guard(policy, self.log, scope, self.report.note_blocked)
+            self.guard = Guard(policy, self.log, scope, self.report.note_blocked, redactor.hide)
         self.outcome: List[Outcome] = []
 
 
-def run_file(path: str) -> None:
-    """Runs the specification in the file and exits as the program does."""
+def run_file(path: str, loaded: Callable[[], None]) -> None:
+    """Runs the specification in the file and exits as the program does. `loaded` is called when all of
+    our modules that the run needs are there."""
     with open(path, encoding="utf-8") as file:
         spec = read_spec(file.read())
+    load(spec.kind)
     os.chdir(spec.cwd)
     apply_limits(spec.process_limits)
     setup = Setup(spec)
+    loaded()
+    answer_when_asked(spec)
     atexit.register(_finish, setup)
     _exit(setup, _execute(setup))
 
 
-def run_request(spec: RunSpec, stop_first: bool) -> int:
+def run_request(spec: RunSpec, stop_first: bool, prepared: Optional[Callable[[Setup], None]] = None) -> int:
     """One request of a warm worker, in its forked child; returns the exit code. Ends with "end" in
-    the log; the caller leaves by `os._exit`, since exit handlers here would be the parent's."""
+    the log; the caller leaves by `os._exit`, since exit handlers here would be the parent's.
+    `prepared` gets the setup before anything runs."""
     apply_limits(spec.process_limits)
     setup = Setup(spec)
+    if prepared is not None:
+        prepared(setup)
     outcome = _execute(setup, stop_first)
     setup.report.end(outcome.status, _exit_code(outcome), outcome.message)
     return _exit_code(outcome)
@@ -83,7 +96,9 @@ def _execute(setup: Setup, stop_first: bool = False) -> Outcome:
         f'"recorder":"{choice.name}","reason":{quote(choice.reason)},"started":{time.time():.6f}}}]\n'
     )
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: _leave_to_parent(setup))
+        os.register_at_fork(
+            after_in_child=lambda: _leave_to_parent(setup), after_in_parent=lambda: _tell_of_child(setup)
+        )
     no_bytecode()
     setup.overlay.install()
     sys.addaudithook(_audit_hook(setup))
@@ -100,10 +115,13 @@ def _audit_hook(setup: Setup) -> Any:
     recorder, getframe = setup.choice.recorder, sys._getframe
 
     def settrace_called(event: str, args: Any) -> None:
-        if not getframe(2).f_code.co_filename.startswith(OWN):
-            recorder.other_tracer()
+        caller = getframe(2)
+        if not caller.f_code.co_filename.startswith(OWN):
+            recorder.other_tracer(caller)
 
-    handlers = {} if setup.guard is None else setup.guard.handlers()
+    handlers = setup.children.handlers()
+    for event, check in (setup.guard.handlers() if setup.guard is not None else {}).items():
+        handlers[event] = _one_then_other(check, handlers.get(event))
     handlers["exec"] = lambda event, args: recorder.watch(args[0])
     handlers["sys.settrace"] = settrace_called
     handler_of = handlers.get
@@ -114,6 +132,18 @@ def _audit_hook(setup: Setup) -> Any:
             handler(event, args)
 
     return hook
+
+
+def _one_then_other(check: Any, then: Any) -> Any:
+    """What the guard blocks does not happen, and nothing is told of it."""
+    if then is None:
+        return check
+
+    def both(event: str, args: Any) -> None:
+        check(event, args)
+        then(event, args)
+
+    return both
 
 
 def _exit_code(outcome: Outcome) -> int:
@@ -145,13 +175,18 @@ def _finish(setup: Setup) -> None:
 def _stand_still(setup: Setup, where: PostMortem, failure: BaseException) -> None:
     from .postmortem import stop_at
 
-    if setup.guard is not None:
-        setup.guard.suspended = True
     lift_limits()
-    stop_at(failure, where, setup.log, setup.scope)
+    stop_at(failure, where, setup.log, setup.scope, guard=setup.guard, redactor=setup.redactor)
 
 
 def _leave_to_parent(setup: Setup) -> None:
     """A forked child of the program is another program: the log is its parent's."""
+    if setup.staging:
+        return
     setup.log.close()
     setup.choice.recorder.stop()
+
+
+def _tell_of_child(setup: Setup) -> None:
+    if not setup.staging:
+        setup.children.forked()

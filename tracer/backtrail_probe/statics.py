@@ -9,7 +9,12 @@ from __future__ import annotations
 import builtins
 import sys
 import types
-from json.encoder import encode_basestring_ascii
+from _weakref import ref
+
+try:
+    from _json import encode_basestring_ascii
+except ImportError:
+    from json.encoder import encode_basestring_ascii
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +56,12 @@ def module_name(cls: type) -> str:
     return name if type(name) is str else ""
 
 
+def genuine(cls: type) -> bool:
+    """Whether the class is the very object that the loaded module holds under its name."""
+    loaded = sys.modules.get(module_name(cls))
+    return type(loaded) is types.ModuleType and vars(loaded).get(type_name(cls)) is cls
+
+
 def derives(cls: type, base: type) -> bool:
     """Whether `base` is among the real bases; `__class__` and `__subclasscheck__` have no say."""
     return any(each is base for each in mro(cls))
@@ -78,17 +89,48 @@ def instance_dict(obj: Any) -> "Optional[Dict[str, Any]]":
     return None
 
 
+class PerClass:
+    """Remembers what `find` tells of a class for as long as the class is there and has the same bases. It
+    keeps no class alive and asks none for its hash."""
+
+    def __init__(self, find: "Callable[[type], Any]") -> None:
+        self._find = find
+        self._known: "Dict[int, Tuple[Any, int, Any]]" = {}
+
+    def of(self, cls: type) -> Any:
+        known = self._known.get(id(cls))
+        if known is not None and known[0]() is cls and known[1] == id(_mro_of(cls)):
+            return known[2]
+        if len(self._known) >= _MOST_CLASSES:
+            self._known.clear()
+        found = self._find(cls)
+        self._known[id(cls)] = ref(cls), id(_mro_of(cls)), found
+        return found
+
+
+_MOST_CLASSES = 5000
+
+
+def _slot_members(cls: type) -> "Tuple[Tuple[str, Any], ...]":
+    return tuple(
+        (name, found)
+        for base in reversed(mro(cls))
+        if _flags_of(base) & _HEAP_TYPE and "__slots__" in _dict_of(base)
+        for name, found in list(_dict_of(base).items())
+        if type(found) is _Member and type(name) is str
+    )
+
+
+_slot_members_of = PerClass(_slot_members).of
+
+
 def slots(obj: Any) -> "Iterator[Tuple[str, Any]]":
     """The slots that are set, of classes written in Python."""
-    for base in reversed(mro(type(obj))):
-        if not _flags_of(base) & _HEAP_TYPE or "__slots__" not in _dict_of(base):
+    for name, member in _slot_members_of(type(obj)):
+        try:
+            yield name, member.__get__(obj)
+        except (AttributeError, TypeError):
             continue
-        for name, found in list(_dict_of(base).items()):
-            if type(found) is _Member and type(name) is str:
-                try:
-                    yield name, found.__get__(obj)
-                except (AttributeError, TypeError):
-                    continue
 
 
 def exception_args(exc: BaseException) -> "Tuple[Any, ...]":

@@ -7,21 +7,29 @@ through the methods of the built-in base, everything else by its instance dictio
 from __future__ import annotations
 
 from . import statics
-from .builtin_values import ITEMS, SIMPLE, SIZES, builtin_base, head
+from .builtin_values import ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
 from .foreign import describe
-from .redact import Redactor
+from .redact import MARK, Redactor, is_password
 from .statics import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Optional, Set
+    from typing import Any, Callable, Dict, List, Optional, Set
+
+    _Table = Dict[int, str]
+else:
+    _Table = dict
 
 ATOMS = frozenset((int, float, bool, type(None), str, bytes, complex))
 """Exact types whose values never change and whose end nobody notices: a reference to one does no harm."""
 
+ATOM_IDS = frozenset(map(id, ATOMS))
+"""The same by identity, to be asked of any type: a metaclass may have a `__hash__` of its own."""
+
 _NO_ID = frozenset((*ATOMS, tuple, frozenset, range))
 _NO_LIMIT = 1 << 30
 _SMALL = 1 << 62  # an int below it is rendered at once
+_KEPT_INT = 4096
 _BITS_PER_DIGIT = 3.33
 _SHORT_BITS = 512
 _MARGIN = 512  # characters beyond the cut in which the end of a secret is looked for
@@ -72,6 +80,12 @@ class Renderer:
 
     def hide(self, text: str) -> "tuple[str, bool]":
         return self._redactor.hide(text)
+
+    def learn(self, source: str) -> None:
+        self._redactor.learn(source)
+
+    def learn_by_name(self, name: str, value: str) -> None:
+        self._redactor.learn_by_name(name, value)
 
     def message(self, exc: BaseException) -> str:
         """What `str(exc)` would say, without calling it: exceptions of the user may override it."""
@@ -189,7 +203,11 @@ class Renderer:
         text.put(")" if wrapped else "")
 
     def _items_of(self, obj: Any, base: Any, size: int, depth: int, text: _Text) -> None:
-        for number, item in enumerate(head(obj, base, self._items)):
+        items = head(obj, base, self._items)
+        if base is not dict and items and all_plain(items):
+            text.put(repr(items)[1:-1])
+            items = []
+        for number, item in enumerate(items):
             if text.left <= 0:
                 text.cut = True
                 return
@@ -198,6 +216,10 @@ class Renderer:
                 text.put(between)
                 self._walk(item[0], type(item[0]), depth - 1, text)
                 between, value = ": ", item[1]
+                if type(item[0]) is str and type(value) is str and self._is_password(item[0], value):
+                    text.put(between + repr(MARK))
+                    text.redacted = True
+                    continue
             kind = type(value)
             if kind is int and -_SMALL < value < _SMALL:  # most items are, and a call each is dear
                 text.put(f"{between}{value}")
@@ -209,6 +231,11 @@ class Renderer:
             text.cut = True
         elif size == 1 and base is tuple:
             text.put(",")
+
+    def _is_password(self, name: str, value: str) -> bool:
+        """Under this key of a dictionary; a key of a machine's is learned, to be hidden elsewhere too."""
+        self._redactor.learn_by_name(name, value)
+        return is_password(name, value)
 
     def _call(self, name: str, parts: Any, obj: Any, depth: int, text: _Text) -> None:
         """`Name(field=value, …)`, of at most twice as many fields as a container shows items."""
@@ -225,6 +252,8 @@ class Renderer:
                 text.put("…")
                 break
             text.put(f"{field}=" if field else "")
+            if type(value) is str:
+                self._redactor.learn_by_name(field, value)
             self._walk(value, type(value), depth - 1, text)
         text.seen.discard(id(obj))
         text.put(")")
@@ -251,3 +280,19 @@ class Renderer:
             self._call(name, parts, obj, depth, text)
         else:
             text.put(f"<{name}>")
+
+
+class IntTexts(_Table):
+    """Exact int -> the value as JSON text; the small ones, which come again and again, are kept."""
+
+    def __init__(self, render: "Callable[[Any], str]") -> None:
+        super().__init__()
+        self._render = render
+
+    def __missing__(self, value: int) -> str:
+        if not -_SMALL < value < _SMALL:
+            return self._render(value)
+        text = f'["int","{value}"]'
+        if -_KEPT_INT < value < _KEPT_INT:
+            self[value] = text
+        return text

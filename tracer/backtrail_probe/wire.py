@@ -13,9 +13,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Optional
 
-from .constants import DOCTEST, LOG_HEADER_SIZE, LOG_MAGIC, MODULE, PYTEST, SCRIPT, VERSION
+from .constants import ASKED, DOCTEST, LOG_HEADER_SIZE, LOG_MAGIC, MODULE, PYTEST, SCRIPT, VERSION, WHERE
 
 __all__ = [
+    "ASKED",
     "DOCTEST",
     "EVENTS",
     "LOG_HEADER_SIZE",
@@ -24,6 +25,7 @@ __all__ = [
     "PYTEST",
     "SCRIPT",
     "VERSION",
+    "WHERE",
     "PostMortem",
     "ProcessLimits",
     "RecordLimits",
@@ -46,14 +48,22 @@ __all__ = [
 #   ["line", frame, line, hit, t, {name: value}, gap]
 #       The line is about to run for the hit-th time in this item. The values are the variables that
 #       changed since the frame's previous record, so they are the effect of the line *before*.
-#       `gap` is true when a line whose cap was reached may have run in between.
+#       `gap` is true when a line whose cap was reached may have run in between. In a second pass it is the
+#       number of events of the frame that went into the rings since its last record here, or false.
+#   ["again", frame, line, {name: value}]        the same for a hit in a long row of them, without a gap
+#       Its number is one more than that of the line's hit before; the time is that of the record before.
 #   ["return", frame, line, t, value, {name: value}, gap]
 #   ["yield", frame, line, t, value, {name: value}, gap]     ["resume", frame, line, t]
 #   ["raise", frame, line, t, type, message]     an exception was raised in, or came into, this frame
 #   ["unwind", frame, line, t, {name: value}, gap]           the frame was left by the exception
 #   ["cap", code_id, line, kept]                 the line reached its cap: later hits were not recorded
 #       `line` 0: of one frame of the code, no lines were followed any more, new ones neither.
+#   ["cap", code_id, line, kept, last, total]    in a second pass: and the last so many of all its hits
+#   ["ring", at, since, record]                  in a second pass, written at a failure: one of the last hits
+#       The record belongs at the byte `at` of the records, as the since-th event of its frame after the
+#       frame's last record that was written at once; its values are all variables of the frame.
 #   ["limit", what, value, t]                    recording stopped for a limit (events|bytes|depth)
+#       or has a gap: "other tracer" | "forked children" | "fresh children" (see `children.py`).
 #   ["failure", {item, type, message, frames, chain, expected, actual}]
 #       An exception that nobody caught, or a failed test. `frames`, outermost first, holds for each
 #       frame of the traceback {path, line, end_line, col, end_col, name, locals, traced}; `locals`
@@ -74,12 +84,14 @@ EVENTS = (
     "done",
     "call",
     "line",
+    "again",
     "return",
     "yield",
     "resume",
     "raise",
     "unwind",
     "cap",
+    "ring",
     "limit",
     "failure",
     "guard",
@@ -111,6 +123,7 @@ class ProcessLimits:
     memory_bytes: int = 4 * 1024 * 1024 * 1024
     output_bytes: int = 1024 * 1024
     processes: int = 32
+    file_bytes: int = 1024 * 1024 * 1024  # of one file: where pytest captures output, it goes to a file
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,7 @@ class RunSpec:
     excluded: List[str] = field(default_factory=list)
     overlay: Dict[str, str] = field(default_factory=dict)
     record: bool = True
-    ring: int = 0  # > 0: keep the last so many hits of a line instead of the first (second pass)
+    ring: int = 0  # > 0: keep the last so many hits of a line as well as the first (second pass)
     recorder: str = "auto"  # auto | monitoring | settrace
     allow: List[str] = field(default_factory=list)
     guard: bool = True
@@ -176,8 +189,14 @@ class RunSpec:
 # A warm worker (`launch.py --worker SPEC`) reads one request a line from stdin and answers one a line
 # on the file descriptor named by BACKTRAIL_ANSWERS. Each request is run in a fork of the worker.
 #
-#   request: {"id": n, "target": [...], "overlay": {path: source}, "wall_s": s, "stop_first": bool,
-#             "log": path}
+#   request: {"id": n, "target": [...], "overlay": {path: source}, "wall_s": s, "cpu_s": s or null,
+#             "stop_first": bool, "log": path}
 #   answer:  {"ready": true, "fork": bool}                 once, when the imports are done
-#            {"id": n, "status": "done" | "timeout" | "died", "exit": code, "seconds": s}
+#            {"id": n, "status": "done" | "timeout" | "died", "exit": code, "seconds": s, "cpu_s": s}
 #   The items' outcomes are in the log. A request with the id of a running one and {"cancel": true} kills it.
+#
+#   {"id": n, "prepare": true, "target", "overlay": {path: ""}, "stop_first", "log"} makes a stage: the entry
+#   is run up to where one of the files is first read, and held there. Answer:
+#            {"id": n, "status": "staged"} or {"id": n, "status": "unstaged", "reason": text}
+#   Requests with {"stage": n} and neither target nor stop_first are forked from it; {"id": n, "leave": true}
+#   ends it. When it ends by itself {"stage": n, "status": "gone"} is told, which answers all that it had.

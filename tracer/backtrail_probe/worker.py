@@ -1,7 +1,7 @@
 """The warm parent: imports the test runner once, then forks for every request (see `wire.py`).
 
-A forked child has the runner's modules and none of the user's. It is the leader of its own session,
-so that the parent can end it with all that it started.
+A forked child has the runner's modules and none of the user's. Where many candidates for one file
+are to be run, a stage (see `stage.py`) is prepared for them, and they are forked from that.
 """
 
 from __future__ import annotations
@@ -9,30 +9,19 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
-import signal
 import sys
-import time
 
 from .constants import PYTEST
+from .forks import Forks, ended, life_of, limit_cpu, silence
 from .spec import read_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Dict
 
     from .wire import RunSpec
 
-
-class _Job:
-    """`life` is a descriptor that is readable when the child has gone."""
-
-    def __init__(self, request: Dict[str, Any], pid: int, life: int) -> None:
-        self.number = request["id"]
-        self.pid = pid
-        self.life = life
-        self.started = time.monotonic()
-        self.deadline = self.started + float(request["wall_s"])
+_NOT_STARTED = 70
 
 
 def work(path: str) -> None:
@@ -43,8 +32,9 @@ def work(path: str) -> None:
     os.chdir(spec.cwd)
     answers = int(os.environ.pop("BACKTRAIL_ANSWERS", "1"))
     os.set_inheritable(answers, False)
+    forks = Forks(0, answers)
     if not hasattr(os, "fork"):
-        _answer(answers, {"ready": True, "fork": False})
+        forks.answer({"ready": True, "fork": False})
         return
     _preload(spec)
     sys.dont_write_bytecode = True
@@ -52,14 +42,14 @@ def work(path: str) -> None:
     # all of it, and so copy all of its pages: that took half of a verification's time.
     gc.collect()
     gc.freeze()
-    _Worker(text, answers).serve()
+    _Worker(text, forks, answers).serve()
 
 
 def _preload(spec: RunSpec) -> None:
     """A module that cannot be had is no reason to fail: the child will say what is missing."""
     from importlib import import_module
 
-    names = ["backtrail_probe.start", "backtrail_probe.comparison"]
+    names = ["backtrail_probe.start", "backtrail_probe.comparison", "backtrail_probe.stage"]
     if spec.kind == PYTEST:
         names += ["pytest", "backtrail_probe.entry.run_pytest", "backtrail_probe.entry.pytest_plugin"]
     for name in [*names, *spec.preload]:
@@ -69,131 +59,133 @@ def _preload(spec: RunSpec) -> None:
             sys.stderr.write(f"preload of {name} failed: {error}\n")
 
 
-def _answer(descriptor: int, message: Dict[str, Any]) -> None:
-    os.write(descriptor, (json.dumps(message) + "\n").encode())
+class _Stage:
+    """A prepared child, as the parent sees it: `inbox` is where its requests are written to."""
+
+    def __init__(self, pid: int, inbox: int) -> None:
+        self.pid = pid
+        self.inbox = inbox
 
 
 class _Worker:
-    def __init__(self, spec: str, answers: int) -> None:
+    def __init__(self, spec: str, forks: Forks, answers: int) -> None:
         self._spec = json.loads(spec)
+        self._forks = forks
         self._answers = answers
-        self._jobs: Dict[int, _Job] = {}
-        self._buffer = b""
-        self._open = True
+        self._stages: Dict[int, _Stage] = {}
 
     def serve(self) -> None:
-        _answer(self._answers, {"ready": True, "fork": True})
-        while self._open or self._jobs:
-            inputs = [0] if self._open else []
-            ready, _, _ = select.select([*inputs, *self._jobs], [], [], self._patience())
-            for descriptor in ready:
-                if descriptor == 0:
-                    self._read()
-                elif descriptor in self._jobs:
-                    self._reap(self._jobs[descriptor])
-            self._kill_late()
+        self._forks.answer({"ready": True, "fork": True})
+        self._forks.serve(self._handle)
+        for number in list(self._stages):
+            self._leave(number)
 
-    def _patience(self) -> Optional[float]:
-        """Seconds until the next deadline."""
-        if not self._jobs:
-            return None
-        return max(0.0, min(job.deadline for job in self._jobs.values()) - time.monotonic())
-
-    def _read(self) -> None:
-        data = os.read(0, 65536)
-        if not data:
-            self._open = False
-            for job in list(self._jobs.values()):
-                self._end(job, "died")
-            return
-        self._buffer += data
-        *lines, self._buffer = self._buffer.split(b"\n")
-        for line in lines:
-            if line.strip():
-                self._request(json.loads(line))
-
-    def _request(self, request: Dict[str, Any]) -> None:
+    def _handle(self, request: Dict[str, Any]) -> bool:
+        """Children never come back from here: they leave by `os._exit`."""
         if request.get("cancel"):
-            for job in list(self._jobs.values()):
-                if job.number == request["id"]:
-                    self._end(job, "died")
-            return
+            self._cancel(request)
+        elif request.get("leave"):
+            self._leave(request["id"])
+        elif request.get("prepare"):
+            self._prepare(request)
+        elif request.get("stage") is not None:
+            self._forward(request)
+        elif self._forks.fork(request):
+            self._close_stages()
+            _leave_with(lambda: _run_request(self._spec, request))
+        return False
+
+    def _cancel(self, request: Dict[str, Any]) -> None:
+        if not self._forks.cancel(request["id"]):
+            for number in list(self._stages):
+                self._write(number, request)
+
+    def _prepare(self, request: Dict[str, Any]) -> None:
+        """The stage itself answers, "staged" or not, once it has come to its point."""
+        inbox, outbox = os.pipe()
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _run_child(self._spec, request, [self._answers, reading, *self._jobs])
-        os.close(writing)
-        life = _life(pid, reading)
-        self._jobs[life] = _Job(request, pid, life)
-
-    def _reap(self, job: _Job) -> None:
-        """The pipe closed: the child has gone, or it closed its descriptors and goes on."""
-        if os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            time.sleep(0.001)
-            return
-        self._end(job, "done")
-
-    def _kill_late(self) -> None:
-        now = time.monotonic()
-        for job in list(self._jobs.values()):
-            if now >= job.deadline:
-                self._end(job, "timeout")
-
-    def _end(self, job: _Job, status: str) -> None:
-        """Ends the child's session, its own children too, and answers."""
-        del self._jobs[job.life]
-        os.close(job.life)
-        for kill in (os.killpg, os.kill):
-            try:
-                kill(job.pid, signal.SIGKILL)
-            except OSError:
-                continue
-        _, result = os.waitpid(job.pid, 0)
-        code = os.waitstatus_to_exitcode(result)
-        if status == "done" and code < 0:
-            status = "died"
-        seconds = round(time.monotonic() - job.started, 6)
-        _answer(self._answers, {"id": job.number, "status": status, "exit": code, "seconds": seconds})
-
-
-def _life(pid: int, pipe: int) -> int:
-    """A process descriptor where the system has them. Else the read end of a pipe that the child holds
-    open: that one is closed late when the child leaves children of its own behind."""
-    if hasattr(os, "pidfd_open"):
-        try:
-            life = os.pidfd_open(pid)
-        except OSError:
-            return pipe
-        os.close(pipe)
-        return life
-    return pipe
-
-
-def _run_child(spec: Dict[str, Any], request: Dict[str, Any], foreign: List[int]) -> None:
-    """Never returns. The child keeps its end of the pipe open, by which the parent can see it go."""
-    code = 70
-    try:
-        os.setsid()
-        for descriptor in foreign:
+            os.setsid()
+            for descriptor in (outbox, reading):
+                os.close(descriptor)
+            self._close_stages()
+            _leave_with(lambda: _run_stage(self._spec, request, inbox, self._answers))
+        for descriptor in (inbox, writing):
             os.close(descriptor)
-        _silence()
-        code = _run_request(spec, request)
+        number = request["id"]
+        self._stages[number] = _Stage(pid, outbox)
+        self._forks.watch(life_of(pid, reading), lambda: self._gone(number))
+
+    def _forward(self, request: Dict[str, Any]) -> None:
+        if request["stage"] in self._stages:
+            self._write(request["stage"], request)
+        else:
+            self._forks.answer({"id": request["id"], "status": "unstaged"})
+
+    def _write(self, number: int, request: Dict[str, Any]) -> None:
+        data = (json.dumps(request) + "\n").encode()
+        try:
+            while data:
+                data = data[os.write(self._stages[number].inbox, data) :]
+        except OSError:
+            pass  # it has gone: that is seen, and told, in a moment
+
+    def _gone(self, number: int) -> None:
+        """A stage that ended by itself. Whoever waits for it is told."""
+        self._forks.answer({"stage": number, "status": "gone"})
+        self._leave(number)
+
+    def _leave(self, number: int) -> None:
+        """A stage sees its inbox close and ends its children, which a signal would not let it do."""
+        stage = self._stages.pop(number, None)
+        if stage is None:
+            return
+        os.close(stage.inbox)
+        _give_time(stage.pid)
+        ended(stage.pid)
+
+    def _close_stages(self) -> None:
+        """In a child: an inbox that it held open would never be seen to close."""
+        for stage in self._stages.values():
+            os.close(stage.inbox)
+
+
+def _give_time(pid: int) -> None:
+    import time
+
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        time.sleep(0.002)
+
+
+def _leave_with(run: Any) -> None:
+    """Never returns. The child keeps its end of a pipe open, by which the parent can see it go."""
+    code = _NOT_STARTED
+    try:
+        silence()
+        code = run()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     finally:
         os._exit(code & 0xFF)
 
 
-def _silence() -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.close(null)
-
-
 def _run_request(spec: Dict[str, Any], request: Dict[str, Any]) -> int:
     from .start import run_request
 
+    limit_cpu(request.get("cpu_s"))
+    return run_request(_merged(spec, request), bool(request.get("stop_first")))
+
+
+def _run_stage(spec: Dict[str, Any], request: Dict[str, Any], inbox: int, answers: int) -> int:
+    from .stage import run_stage
+
+    return run_stage(_merged(spec, request), request, inbox, answers)
+
+
+def _merged(spec: Dict[str, Any], request: Dict[str, Any]) -> RunSpec:
     fields = {name: request[name] for name in ("target", "overlay", "log") if name in request}
-    merged = read_spec(json.dumps({**spec, **fields}))
-    return run_request(merged, bool(request.get("stop_first")))
+    return read_spec(json.dumps({**spec, **fields}))

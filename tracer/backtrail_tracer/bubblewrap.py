@@ -4,9 +4,9 @@ Inside there is no network, every file is read-only but the scratch folder, /tmp
 private, other processes cannot be seen, and the places where people keep keys are empty. What the
 person has allowed ("network", "write:PATH") is let through here as it is in the guard.
 
-Elsewhere, and where the kernel grants no namespaces, the guard and the limits remain. There a program
-is still made to die with this process on Linux (`setpriv`); on macOS and Windows nothing does that: a
-program that sleeps outlives a server that was killed without a chance to clean up.
+Elsewhere, and where the kernel grants no namespaces, the guard and the limits remain. What happens there
+to a program whose server was killed is in `warden.py` (Linux, macOS) and `job_object.py` (Windows); on
+Linux the kernel ends the program itself, too (`setpriv`).
 """
 
 from __future__ import annotations
@@ -173,8 +173,8 @@ def exit_code(status: int) -> int:
 def dying(argv: Sequence[str]) -> Command:
     """Without a sandbox: made to be killed with this process, where `setpriv` is there to do that.
 
-    A process that dies within the millisecond before `setpriv` has asked for it is missed, and so are
-    children of the program.
+    Children of the program, and one whose server dies within the millisecond before `setpriv` has asked
+    for it, are the warden's (see `warden.py`).
     """
     setpriv = _setpriv()
     return Command((setpriv, "--pdeathsig", "KILL", *argv) if setpriv else tuple(argv))

@@ -1,11 +1,11 @@
-"""A small client of the Debug Adapter Protocol: framing, requests, events."""
+"""The Debug Adapter Protocol as a client of it speaks it: framing, requests, events."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -39,12 +39,22 @@ async def read_message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     return message
 
 
+def framed(message: Mapping[str, Any]) -> bytes:
+    """A message as it goes over the wire."""
+    data = json.dumps(message).encode()
+    return b"Content-Length: %d\r\n\r\n%b" % (len(data), data)
+
+
 @define(eq=False)
 class Client:
-    """A connection to an adapter. `listen` must run as a task while requests are made."""
+    """A connection to an adapter. `listen` must run as a task while requests are made.
+
+    `on_event` is called with the name and the body of each event as it comes.
+    """
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    on_event: Callable[[str, dict[str, Any]], None] | None = None
     _numbers: itertools.count[int] = field(factory=lambda: itertools.count(1))
     _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(factory=dict)
     _events: dict[str, asyncio.Future[dict[str, Any]]] = field(factory=dict)
@@ -59,17 +69,20 @@ class Client:
             pass  # to those who wait, a broken stream is an ended one
         finally:
             self._closed = True
+            self.writer.close()
             for future in [*self._waiting.values(), *self._events.values()]:
                 if not future.done():
                     future.set_exception(DapError("the debug adapter has ended"))
                     future.exception()  # nobody may be waiting, which is no reason for a complaint
 
     def _take(self, message: Mapping[str, Any]) -> None:
-        body = message.get("body")
         if message.get("type") == "event":
-            future = self.event(str(message.get("event")))
+            name, body = str(message.get("event")), _body(message)
+            future = self.event(name)
             if not future.done():
-                future.set_result(body if isinstance(body, dict) else {})
+                future.set_result(body)
+            if self.on_event is not None:
+                self.on_event(name, body)
         elif message.get("type") == "response":
             waiting = self._waiting.pop(message.get("request_seq", 0), None)
             if waiting is not None and not waiting.done():
@@ -90,8 +103,7 @@ class Client:
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         message = {"seq": number, "type": "request", "command": command, "arguments": arguments}
-        data = json.dumps(message).encode()
-        self.writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(data), data))
+        self.writer.write(framed(message))
         return future
 
     async def request(self, command: str, arguments: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -107,5 +119,9 @@ def checked(response: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a response. Raises DapError, with the adapter's words, when it says failure."""
     if not response.get("success"):
         raise DapError(str(response.get("message") or f"{response.get('command')} failed"))
-    body = response.get("body")
+    return _body(response)
+
+
+def _body(message: Mapping[str, Any]) -> dict[str, Any]:
+    body = message.get("body")
     return body if isinstance(body, dict) else {}

@@ -7,7 +7,6 @@ what they did shows at the next line that has one. What was not recorded is neve
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, zip_longest
@@ -17,13 +16,10 @@ from typing import Any, Literal
 from attrs import define, evolve, field, frozen
 
 from backtrail_tracer.aging import line_map
+from backtrail_tracer.sameness import differ
 from backtrail_tracer.trace import Code, Frame, Hit, Trace, Value
 
 Kind = Literal["value", "argument", "result", "raised", "branch"]
-
-# What differs between any two runs and says nothing: addresses, and the names of temporary folders.
-_ACCIDENTAL = re.compile(r"\bat 0x[0-9a-fA-F]+|\bpytest-\d+\b|\bbacktrail-\w{8}\b|\btmp\w{8}\b")
-_UNORDERED = frozenset({"set", "frozenset"})
 
 
 @frozen
@@ -61,7 +57,34 @@ class Divergence:
         return "; ".join((told, *self.notes))
 
 
+@frozen
+class Variable:
+    """One of the function where two runs part, as each had it there; None: it was not recorded."""
+
+    name: str
+    was: Value | None
+    now: Value | None
+
+    @property
+    def differs(self) -> bool:
+        return differ(self.was, self.now)
+
+
+@frozen
+class Comparison:
+    """The first difference, and the variables around it."""
+
+    first: Divergence
+    variables: tuple[Variable, ...]
+
+
 def first_divergence(good: Trace, failing: Trace, item: int | None = None) -> Divergence | None:
+    """The first difference alone (see `compare`)."""
+    found = compare(good, failing, item)
+    return found.first if found else None
+
+
+def compare(good: Trace, failing: Trace, item: int | None = None) -> Comparison | None:
     """The first difference on the way to the failure of a test of `failing` (by its id; None: the whole
     program), or None when the record shows none, or the good run did not pass that test.
 
@@ -81,27 +104,8 @@ def first_divergence(good: Trace, failing: Trace, item: int | None = None) -> Di
     first = min(found, key=lambda each: each.key)
     unseen = any(key < first.key for pair in pairs for key in pair.unseen)
     notes = (*first.divergence.notes, *((_UNSEEN,) if unseen else ()))
-    return evolve(first.divergence, test=wanted.name if wanted else "", notes=notes)
-
-
-def differ(was: Value | None, now: Value | None) -> bool:
-    """Whether two recorded values are known to be of different things.
-
-    Rendering is the same for the same value, so that different texts tell, even texts that were cut;
-    equal ones tell nothing then. A hidden text never tells.
-    """
-    if was is None or now is None:
-        return False
-    if was.type != now.type or was.shape != now.shape:
-        return True
-    if was.redacted or now.redacted:
-        return False
-    if was.length is not None and now.length is not None and was.length != now.length:
-        return True
-    one, other = (_ACCIDENTAL.sub("…", value.text) for value in (was, now))
-    if was.type in _UNORDERED:
-        return not (was.cut or now.cut) and sorted(one) != sorted(other)
-    return one != other
+    told = evolve(first.divergence, test=wanted.name if wanted else "", notes=notes)
+    return Comparison(told, tuple(first.pair.variables(first.point)))
 
 
 @define(eq=False)
@@ -189,6 +193,8 @@ _When = tuple[float, int, int]
 class _Found:
     key: _When
     divergence: Divergence
+    pair: _Pair
+    point: _Point
 
 
 @frozen
@@ -220,23 +226,36 @@ class _Pair:
             yield from self._body(*lines)
             yield from self._result()
 
+    def variables(self, at: _Point) -> Iterator[Variable]:
+        """What both runs know of the frame's variables at a point, those of the failing run first."""
+        names = dict.fromkeys((*self.now.arguments, *self.was.arguments))
+        for side, frame in ((self.failing, self.now), (self.good, self.was)):
+            names |= dict.fromkeys(name for hit in side.hits(frame) for name in hit.changed)
+        for name in names:
+            was = self.good.value(self.was, name, at.was)
+            now = self.failing.value(self.now, name, at.now)
+            if not name.startswith(("__", "@")) and (was is not None or now is not None):
+                yield Variable(name, was, now)
+
     def _found(
-        self, key: tuple[float, int], kind: Kind, line: int, hit: int, *told: str, **more: Any
+        self, key: tuple[float, int], point: _Point, kind: Kind, line: int, hit: int, *told: str, **more: Any
     ) -> _Found:
         name, was, now = told
         code = self.now.code
         divergence = Divergence(kind, "", code.name, code.path, line, hit, name, was, now, **more)
-        return _Found((key[0], -self.now.id, key[1]), divergence)
+        return _Found((key[0], -self.now.id, key[1]), divergence, self, point)
 
     def _arguments(self) -> Iterator[_Found]:
         first = next(self.failing.trace.hits_of(self.now.id), None)
         if self.was.late or self.now.late or first is None:
             return
         call, line = self.failing.calls[self.now.id], self.now.code.first_line
+        point = _Point(next(self.good.trace.hits_of(self.was.id), None), first)
         for name, now in self.now.arguments.items():
             was = self.was.arguments.get(name)
             if was is not None and differ(was, now):
-                yield self._found((first.order - 0.5, 0), "argument", line, call, name, *_told(was, now))
+                key = (first.order - 0.5, 0)
+                yield self._found(key, point, "argument", line, call, name, *_told(was, now))
 
     def _result(self) -> Iterator[_Found]:
         was, now = self.was.result, self.now.result
@@ -245,7 +264,8 @@ class _Pair:
             last = max(self.failing.hits(self.now), key=lambda hit: hit.order, default=None)
             line = last.line if last else self.now.code.first_line
             key, call = (self.failing.ends[self.now.id], 4), self.failing.calls[self.now.id]
-            yield self._found(key, "result", line, call, self.now.code.name, *_told(was, now))
+            name = self.now.code.name
+            yield self._found(key, _Point(None, None), "result", line, call, name, *_told(was, now))
 
     def _body(self, forth: _Lines, back: _Lines) -> Iterator[_Found]:
         """`forth` gives the line in the failing text for one of the good text, `back` the other way."""
@@ -267,7 +287,8 @@ class _Pair:
     def _raised(self, begin: _Point, end: _Point) -> Iterator[_Found]:
         if begin.was and begin.now and begin.now.raised and not begin.was.raised:
             hit = begin.now
-            yield self._found((self._when(end), 2), "raised", hit.line, hit.number, "", "", str(hit.raised))
+            key, told = (self._when(end), 2), ("", "", str(hit.raised))
+            yield self._found(key, end, "raised", hit.line, hit.number, *told)
 
     def _values(self, was: Sequence[Hit], now: Sequence[Hit], end: _Point, back: _Lines) -> Iterator[_Found]:
         """What the hits between two points made of the variables, as it was at the second point."""
@@ -285,7 +306,7 @@ class _Pair:
                 continue
             hit, uncertain = makers[-1], any(h.uncertain for h in (*was, *now) if name in h.changed)
             yield self._found(
-                (self._when(end), 1), "value", hit.line, hit.number, name, *_told(before, after),
+                (self._when(end), 1), end, "value", hit.line, hit.number, name, *_told(before, after),
                 edited=not back(hit.line), notes=(_GAP,) if uncertain else (),
             )  # fmt: skip
 
@@ -302,7 +323,8 @@ class _Pair:
             was = _onwards(forth(at.was.line) if at.was else None, self.was)
             gone = _onwards(at.now.line if at.now else None, self.now)
             key = (self._when(at), 3)
-            yield self._found(key, "branch", hit.line, hit.number, "", was, gone, edited=not back(hit.line))
+            told, edited = ("", was, gone), not back(hit.line)
+            yield self._found(key, at, "branch", hit.line, hit.number, *told, edited=edited)
 
 
 _UNSEEN = "values before it were recorded only in part"

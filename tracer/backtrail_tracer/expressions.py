@@ -1,7 +1,8 @@
 """Which expressions may be evaluated in a stopped program without being asked for.
 
 A name, an attribute, a subscript: what one points at with the mouse. Nothing that calls, assigns or
-waits. An attribute may still run a property; the time limit of `evaluate` is for that.
+waits. That is told from the text alone; whether an attribute is a property, or an operator a method,
+the probe finds out where the value is, and refuses (its looking.py).
 """
 
 from __future__ import annotations

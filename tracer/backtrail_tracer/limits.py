@@ -22,6 +22,7 @@ class Breach:
 
     status: Literal["timeout", "killed"]
     message: str
+    hurry: bool = field(default=False, eq=False)  # there is no time to ask the program where it is
 
 
 def _megabytes(count: int) -> str:
@@ -64,6 +65,7 @@ class Watch:
             return Breach(
                 "killed",
                 f"ended because it started more than {limits.processes} processes (limits.processes)",
+                hurry=True,
             )
         memory = sum(self._measure(process) for process in alive)
         if limits.memory_bytes and memory > limits.memory_bytes:

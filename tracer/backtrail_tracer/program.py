@@ -7,16 +7,24 @@ grandchild may keep the pipes open for as long as it likes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from backtrail_tracer.bubblewrap import exit_code
 from backtrail_tracer.tree import Tree
+from backtrail_tracer.warden import warden
+
+if TYPE_CHECKING:
+    from backtrail_probe.wire import ProcessLimits
+
+_log = logging.getLogger(__name__)
 
 _GRACE_S = 0.2
 """How long output that is already in the pipes may take to arrive after the process has ended."""
@@ -64,6 +72,7 @@ class Program:
     _transport: asyncio.SubprocessTransport
     _pipes: _Pipes
     tree: Tree
+    _confinement: ExitStack
 
     @staticmethod
     async def start(
@@ -77,14 +86,19 @@ class Program:
         stdin: int = subprocess.DEVNULL,
         pass_fds: tuple[int, ...] = (),
         layers: int = 0,
+        limits: ProcessLimits | None = None,
     ) -> Program:
-        """`layers` as in `bubblewrap.Command`. Raises OSError when the command cannot be started."""
+        """`layers` as in `bubblewrap.Command`; `limits` for the kernel that can keep them of a whole tree
+        (Windows). Raises OSError when the command cannot be started."""
         loop = asyncio.get_running_loop()
         more = (
-            {"creationflags": 0x00000200}  # CREATE_NEW_PROCESS_GROUP, which only Windows names
+            # CREATE_NEW_PROCESS_GROUP and CREATE_SUSPENDED, which only Windows names.
+            {"creationflags": 0x00000200 | 0x00000004}
             if sys.platform == "win32"
             else {"start_new_session": True, "pass_fds": pass_fds}
         )
+        if not layers:  # a sandbox dies with us by itself
+            warden().starting(mark)
         starting = asyncio.ensure_future(
             loop.subprocess_exec(
                 lambda: _Pipes(output_bytes, on_output),
@@ -103,7 +117,11 @@ class Program:
             # The process may be there already, so the start is seen to its end and then undone.
             starting.add_done_callback(_undo(mark))
             raise
-        return Program(transport, pipes, Tree.of(transport.get_pid(), mark, layers))
+        except OSError:
+            warden().ended(mark)
+            raise
+        pid = transport.get_pid()
+        return Program(transport, pipes, Tree.of(pid, mark, layers), _confined(pid, mark, layers, limits))
 
     @property
     def pid(self) -> int:
@@ -165,7 +183,35 @@ class Program:
             self._transport.close()
 
     def kill(self) -> None:
+        self._confinement.close()  # where there is a job, this ends all of it at once
         self.tree.kill()
+
+
+def _confined(pid: int, mark: str, layers: int, limits: ProcessLimits | None) -> ExitStack:
+    """Sees to it that the program ends when we do."""
+    confinement = ExitStack()
+    if not layers:
+        warden().started(mark, pid)
+        confinement.callback(warden().ended, mark)
+    if sys.platform == "win32":
+        _put_into_job(pid, limits, confinement)
+    return confinement
+
+
+def _put_into_job(pid: int, limits: ProcessLimits | None, confinement: ExitStack) -> None:
+    """A program that gets no job runs all the same: it is watched from outside, as everywhere."""
+    import psutil
+
+    from backtrail_tracer.job_object import Job
+
+    try:
+        job = Job.create(limits)
+        confinement.callback(job.close)
+        job.take(pid)
+    except OSError as error:
+        _log.warning("no job object for the program: %s", error)
+    with suppress(psutil.Error):
+        psutil.Process(pid).resume()
 
 
 def _undo(mark: str) -> Callable[[asyncio.Future[tuple[asyncio.SubprocessTransport, _Pipes]]], None]:
@@ -174,6 +220,7 @@ def _undo(mark: str) -> Callable[[asyncio.Future[tuple[asyncio.SubprocessTranspo
             return
         transport, _ = starting.result()
         Tree.of(transport.get_pid(), mark).kill()
+        warden().ended(mark)
         transport.close()
 
     return undo

@@ -207,8 +207,7 @@ def _notes(trace: Trace, hits: Sequence[Hit], changed: Sequence[Hit], cap: Cap |
     if len(items) > 1:
         yield f"in {len(items)} tests"
     if cap is not None:
-        kept = f"first {cap.kept:,} hits" if cap.kept != 1 else "first hit"
-        yield f"{kept} kept{' of each test' if len(items) > 1 else ''}"
+        yield f"{cap.words}{' of each test' if len(items) > 1 else ''}"
     if any(hit.uncertain for hit in changed):
         yield "lines that were not recorded ran in between and may have changed it"
 

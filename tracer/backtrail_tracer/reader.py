@@ -9,20 +9,24 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from attrs import frozen
 
+from backtrail_probe.redact import Redactor
 from backtrail_probe.wire import LOG_HEADER_SIZE, LOG_MAGIC
 from backtrail_tracer.fold import Fold
+from backtrail_tracer.rings import has_rings, in_order
 from backtrail_tracer.trace import Status, Trace
 
 _CHUNK = 512  # records parsed by one call: fast, and one bad record costs only its chunk a second look
 _LOG_BYTES = 256 * 1024 * 1024  # the count is the program's to fake: it must not fill our memory
+_BLOCK = 256 * 1024
 _SOURCE_BYTES = 1_000_000
 _SOURCES = 200
 
@@ -41,23 +45,39 @@ class Ending:
     seconds: float = 0.0
     stdout: str = ""
     stderr: str = ""
+    place: tuple[Path, int] | None = None  # where the program said that it stood
 
 
 def committed(header: bytes) -> int:
-    """The number of bytes of whole records behind a log's header; 0 for anything that is no header."""
+    """The number of bytes of whole records that a log's header tells of; 0 for what is no header."""
     if len(header) < LOG_HEADER_SIZE or not header.startswith(LOG_MAGIC):
         return 0
     return int.from_bytes(header[len(LOG_MAGIC) : LOG_HEADER_SIZE], "little")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The committed lines of a log file; empty when there is no log."""
+    """The whole lines of a log file; empty when there is no log."""
     try:
         with path.open("rb") as file:
-            count = committed(file.read(LOG_HEADER_SIZE))
-            return file.read(min(count, path.stat().st_size, _LOG_BYTES))
+            header = file.read(LOG_HEADER_SIZE)
+            if not header.startswith(LOG_MAGIC):
+                return b""
+            told = file.read(min(committed(header), path.stat().st_size, _LOG_BYTES))
+            return told + _untold(file, _LOG_BYTES - len(told))
     except OSError:
         return b""
+
+
+def _untold(file: BinaryIO, most: int) -> bytes:
+    """The whole lines behind those that the header counts: they end at the first zero byte."""
+    found = b""
+    while len(found) < most:
+        block = file.read(_BLOCK)
+        end = block.find(b"\0")
+        found += block if end < 0 else block[:end]
+        if end >= 0 or not block:
+            break
+    return found[: found.rfind(b"\n") + 1]
 
 
 def _one(line: bytes) -> Any:
@@ -72,6 +92,8 @@ def records(log: bytes) -> Iterator[Any]:
     lines = log.split(b"\n")
     if lines and not lines[-1]:
         lines.pop()
+    if has_rings(log):
+        lines = in_order(lines)
     for start in range(0, len(lines), _CHUNK):
         chunk = lines[start : start + _CHUNK]
         try:
@@ -89,10 +111,10 @@ def read(log: bytes | Path, entry: str, ending: Ending, overlay: Mapping[Path, s
     """
     data = read_bytes(log) if isinstance(log, Path) else log
     with _collection_paused():
-        fold = Fold()
+        fold = Fold(rings=has_rings(data))
         for record in records(data):
             fold.add(record)
-        return _assemble(fold, entry, ending, overlay or {})
+        return _assemble(fold, entry, ending, overlay or {}).index()
 
 
 @contextmanager
@@ -134,6 +156,7 @@ def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str
         stderr=ending.stderr,
         loose_ends=fold.loose_ends(),
         sources=_sources(fold.hashes(), overlay),
+        place=ending.place,
     )
 
 
@@ -147,14 +170,14 @@ def _exit_code(fold: Fold, ending: Ending) -> int | None:
 def _outcome(fold: Fold, ending: Ending) -> tuple[Status, str]:
     """What is seen from outside wins: a program that had to be ended did not complete."""
     if ending.status is not None:
-        return ending.status, _with_place(ending.message, fold)
+        return ending.status, _with_place(ending.message, ending, fold)
     if fold.end is not None:
         return fold.end.status, fold.end.message
-    return "died", _with_place(_death(ending, begun=fold.begun), fold)
+    return "died", _with_place(_death(ending, begun=fold.begun), ending, fold)
 
 
-def _with_place(message: str, fold: Fold) -> str:
-    place = fold.last_place()
+def _with_place(message: str, ending: Ending, fold: Fold) -> str:
+    place = ending.place or fold.last_place()
     return f"{message}; last line run: {place[0].name}:{place[1]}" if place else message
 
 
@@ -162,7 +185,8 @@ def _death(ending: Ending, *, begun: bool) -> str:
     code = ending.exit_code
     if not begun:
         said = ending.stderr.strip().splitlines()
-        return f"the program could not be started (exit {code})" + (f": {said[-1]}" if said else "")
+        last = Redactor(os.environ).hide(said[-1])[0] if said else ""
+        return f"the program could not be started (exit {code})" + (f": {last}" if last else "")
     if code is not None and code < 0:
         return f"the program was ended by signal {_signal_name(-code)}"
     return f"the program ended itself at once with exit status {code} (os._exit or a crash)"

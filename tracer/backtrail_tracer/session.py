@@ -10,15 +10,17 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 import backtrail_probe
 from backtrail_probe.wire import ProcessLimits, RecordLimits, RunSpec
-from backtrail_tracer import bubblewrap
+from backtrail_tracer import bubblewrap, second_pass, whereabouts
 from backtrail_tracer.bubblewrap import Bubblewrap, Command
 from backtrail_tracer.entries import Entry
 from backtrail_tracer.interpreter import Interpreter
@@ -38,10 +40,16 @@ _FIRST_POLL_S = 0.01
 
 @frozen
 class Run:
-    """`stopped` is set when the program stands still at its failure; the caller owns it then."""
+    """`stopped` is set when the program stands still at its failure; the caller owns it then.
+
+    `again` is set when the run failed where not all hits were kept: it runs the entry a second time, for
+    the last hits before the failure, and gives the trace to keep of the two. Like `Session.run` it raises
+    nothing for what the program does, and cancelling it kills the program.
+    """
 
     trace: Trace
     stopped: StoppedProgram | None = None
+    again: Callable[[], Awaitable[Trace]] | None = None
 
 
 @define
@@ -74,22 +82,40 @@ class Session:
         Raises nothing for what the program does; OSError when the scratch folder cannot be made.
         Cancelling kills the program and its children, and is raised again.
         """
+        fields = {
+            "record_limits": record_limits or RecordLimits(),
+            "process_limits": process_limits or ProcessLimits(),
+            "overlay": {str(path): text for path, text in (overlay or {}).items()},
+            "record": record,
+        }
+        run = await self._run(entry, fields, postmortem=postmortem, on_output=on_output, on_item=on_item)
+        if not second_pass.is_due(run.trace):
+            return run
+        return evolve(run, again=partial(self._again, entry, fields, run.trace))
+
+    async def _again(self, entry: Entry, fields: Mapping[str, Any], first: Trace) -> Trace:
+        second = await self._run(entry, {**fields, "ring": second_pass.RING})
+        return await asyncio.to_thread(lambda: second_pass.settle(first, second.trace).index())
+
+    async def _run(
+        self,
+        entry: Entry,
+        fields: Mapping[str, Any],
+        *,
+        postmortem: bool = False,
+        on_output: Callable[[str], None] | None = None,
+        on_item: Callable[[Item], None] | None = None,
+    ) -> Run:
+        """One run; `fields` are those of the specification that are not the entry's."""
         async with AsyncExitStack() as stack:
             scratch = stack.enter_context(scratch_folder())
             level = await asyncio.to_thread(bubblewrap.level, self.sandbox)
             # In a sandbox without a network, 127.0.0.1 is another one; a socket file is the same.
             beside = scratch if isinstance(level, Bubblewrap) else None
             adapter = await stack.enter_async_context(Adapter(beside)) if postmortem else None
-            spec = self.spec(
-                entry,
-                scratch,
-                record_limits=record_limits or RecordLimits(),
-                process_limits=process_limits or ProcessLimits(),
-                overlay={str(path): text for path, text in (overlay or {}).items()},
-                record=record,
-                postmortem=adapter.address if adapter else None,
-            )
-            running = _Running(spec, entry, adapter, on_item, dict(overlay or {}))
+            spec = self.spec(entry, scratch, postmortem=adapter.address if adapter else None, **fields)
+            overlay = {Path(path): text for path, text in spec.overlay.items()}
+            running = _Running(spec, entry, adapter, on_item, overlay)
             return await running.run(self.command(spec, scratch), self.environment(scratch), on_output, stack)
 
     def spec(self, entry: Entry, scratch: Path, **more: object) -> RunSpec:
@@ -167,6 +193,7 @@ class _Running:
                 mark=mark,
                 output_bytes=limits.output_bytes,
                 on_output=on_output,
+                limits=limits,
             )
         except OSError as error:
             return Run(
@@ -185,11 +212,24 @@ class _Running:
                 # What the run has opened is closed with the stopped program from here on.
                 return Run(trace, StoppedProgram(program, self.adapter, stack.pop_all()))
             seconds = watch.seconds
+            if breach is not None and not breach.hurry:
+                await asyncio.to_thread(whereabouts.ask, program.tree.program, Path(self.spec.log))
         finally:
             if not kept:
                 await program.end()
         self._tell(tail)
-        return Run(await self._read(_ending(program, breach, seconds)))
+        return Run(await self._read(self._ending(program, breach, seconds)))
+
+    def _ending(self, program: Program, breach: Breach | None, seconds: float) -> Ending:
+        status, message = (breach.status, breach.message) if breach else (None, "")
+        at = None
+        if breach or (program.exit_code or 0) < 0:
+            at = whereabouts.place(Path(self.spec.log), program.stderr, self.entry.cwd, self._traces)
+        return Ending(status, message, program.exit_code, seconds, program.stdout, program.stderr, at)
+
+    def _traces(self, path: Path) -> bool:
+        inside = any(path.is_relative_to(folder) for folder in self.spec.traced)
+        return inside and not any(path.is_relative_to(folder) for folder in self.spec.excluded)
 
     async def _watch(self, program: Program, watch: Watch, tail: Tail) -> Breach | None:
         """Until the program has exited, stands still, or has passed a limit."""
@@ -221,11 +261,6 @@ class _Running:
     def _read_now(self, ending: Ending) -> Trace:
         trace = read(Path(self.spec.log), self.entry.id, ending, self.overlay).index()
         return trace if trace.started else evolve(trace, started=self.started)
-
-
-def _ending(program: Program, breach: Breach | None, seconds: float) -> Ending:
-    status, message = (breach.status, breach.message) if breach else (None, "")
-    return Ending(status, message, program.exit_code, seconds, program.stdout, program.stderr)
 
 
 def _cannot_start(python: str, cwd: Path, error: OSError) -> str:

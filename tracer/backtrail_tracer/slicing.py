@@ -1,9 +1,10 @@
 """Dynamic backward slice: which recorded hits a value, or a failure, came from.
 
 A hit depends on
-* the hits that last gave their value to the names it reads, by variable name within a frame
-  ("data"), through arguments into the caller ("argument") and through results into the callee ("return");
-* the headers that let it run ("control");
+* the hits that last gave their value to the names it reads, or changed the object that a name holds, by
+  name within a frame and by identity across names and calls ("data"), through arguments into the caller
+  ("argument") and through results into the callee ("return");
+* the headers that let it run, and for an `except` block the hit that raised ("control");
 * headers whose other branch would have changed a name it reads, or would have left the function,
   but did not ("omission"): what did not run leaves no record, yet it is where many bugs are.
 
@@ -13,22 +14,30 @@ ran unrecorded, what is found may be stale and is marked uncertain.
 
 from __future__ import annotations
 
+import ast
 import heapq
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
 
-from backtrail_tracer import statements
-from backtrail_tracer.statements import LOOPS, Statement, Statements
-from backtrail_tracer.trace import Failure, Frame, Hit, Trace, Value
+from backtrail_tracer.history import History, SourceOf
+from backtrail_tracer.statements import LOOPS, Statement
+from backtrail_tracer.trace import Failure, FailureFrame, Hit, Trace
+
+__all__ = [
+    "History",
+    "Slice",
+    "SourceOf",
+    "Step",
+    "backward_slice",
+    "failure_hit",
+    "is_loop",
+    "slice_failure",
+]
 
 Why = Literal["criterion", "data", "argument", "return", "control", "omission"]
-SourceOf = Callable[[Path], str]
-"""The text of a file as it ran. May raise OSError; the file's own statements are then unknown."""
-
 COST: Mapping[Why, float] = {
     "criterion": 0.0,
     "data": 1.0,
@@ -37,6 +46,7 @@ COST: Mapping[Why, float] = {
     "control": 1.5,
     "omission": 2.0,
 }
+_END = 1 << 60
 MAX_STEPS = 4000
 """A slice over more hits than this helps nobody; the nearest ones are kept."""
 
@@ -50,6 +60,7 @@ class Step:
     name: str  # the variable that links it to the step it was reached from; "" for control
     distance: float
     uncertain: bool
+    of: int | None = None  # the order of the hit that it was reached from; None for the criterion
 
 
 @frozen
@@ -67,132 +78,13 @@ class Slice:
         return table
 
 
-class History:
-    """Answers about the recorded past: what a name held, what ran when. Built once for a trace."""
-
-    def __init__(self, trace: Trace, source_of: SourceOf) -> None:
-        self.trace = trace
-        self._source_of = source_of
-        self._parsed: dict[Path, Statements] = {}
-        self._hits: dict[int, list[Hit]] = {}
-        self._writers: dict[int, dict[str, list[Hit]]] = {}
-        self._headers: dict[int, list[list[Hit]]] = {}
-        self._callees: dict[int, list[Frame]] = {}
-        self._outer: dict[tuple[Path, str], list[Frame]] = {}
-        for hit in sorted(trace.hits, key=lambda hit: hit.order):
-            self._hits.setdefault(hit.frame, []).append(hit)
-        for frame in trace.frames.values():
-            if (site := self.call_site(frame)) is not None:
-                self._callees.setdefault(site.order, []).append(frame)
-        self._capped = self._capped_functions()
-
-    def _capped_functions(self) -> set[tuple[Path, int]]:
-        """(file, first line) of the functions in which a line reached its cap."""
-        found = ((cap.path, self.statements(cap.path).at(cap.line)) for cap in self.trace.caps)
-        return {(path, statement.function_line) for path, statement in found if statement is not None}
-
-    def statements(self, path: Path) -> Statements:
-        if path not in self._parsed:
-            self._parsed[path] = statements.parse(self.text(path))
-        return self._parsed[path]
-
-    def text(self, path: Path) -> str:
-        """The source as it ran; empty when it cannot be had."""
-        try:
-            return self._source_of(path)
-        except OSError:
-            return ""
-
-    def statement(self, hit: Hit) -> Statement | None:
-        return self.statements(self.path(hit)).at(hit.line)
-
-    def path(self, hit: Hit) -> Path:
-        return self.trace.frames[hit.frame].code.path
-
-    def hits(self, frame: int) -> list[Hit]:
-        return self._hits.get(frame, [])
-
-    def headers(self, frame: int, order: int) -> Iterator[tuple[Hit, Statement]]:
-        """The last hit before `order` of each compound header of a frame, latest first."""
-        if frame not in self._headers:
-            table: dict[int, list[Hit]] = {}
-            for hit in self.hits(frame):
-                header = self.statements(self.path(hit)).header_at(hit.line)
-                if header is not None:
-                    table.setdefault(header.line, []).append(hit)
-            self._headers[frame] = list(table.values())
-        last = (_last_before(hits, order) for hits in self._headers[frame])
-        for hit in sorted((hit for hit in last if hit is not None), key=lambda hit: -hit.order):
-            header = self.statements(self.path(hit)).header_at(hit.line)
-            if header is not None:
-                yield hit, header
-
-    def following(self, hit: Hit) -> Hit | None:
-        """The next hit of the same frame."""
-        hits = self.hits(hit.frame)
-        at = bisect_right(hits, hit.order, key=lambda one: one.order)
-        return hits[at] if at < len(hits) else None
-
-    def value(self, frame: int, name: str, order: int) -> Value | None:
-        """What `name` held when the hit of that order was about to run, as far as recorded."""
-        return self.trace.variable(self.trace.frames[frame], name, order)
-
-    def definition(self, frame: int, name: str, order: int) -> Hit | None:
-        """The hit before `order` that last wrote `name`, by the record or by the text of its statement."""
-        return _last_before(self._writers_of(frame).get(name, []), order)
-
-    def _writers_of(self, frame: int) -> dict[str, list[Hit]]:
-        if frame not in self._writers:
-            table: dict[str, list[Hit]] = {}
-            for hit in self.hits(frame):
-                covering = self.statements(self.path(hit)).covering(hit.line) if hit.raised is None else ()
-                by_text = {name for statement in covering for name in statement.writes}
-                for name in by_text | set(hit.changed):
-                    table.setdefault(name, []).append(hit)
-            self._writers[frame] = table
-        return self._writers[frame]
-
-    def outer_frames(self, frame: Frame) -> list[Frame]:
-        """The frames of the same file whose variables the code of `frame` can see."""
-        key = (frame.code.path, frame.code.name)
-        if key not in self._outer:
-            self._outer[key] = [
-                one
-                for one in self.trace.frames.values()
-                if one.code.path == frame.code.path
-                and (one.code.name == "<module>" or frame.code.name.startswith(one.code.name + "."))
-            ]
-        return [one for one in self._outer[key] if one.id != frame.id]
-
-    def call_site(self, frame: Frame) -> Hit | None:
-        """The hit of the caller during which `frame` was entered."""
-        if frame.parent is None:
-            return None
-        own = self.hits(frame.id)
-        callers = self.hits(frame.parent)
-        if own:
-            at = bisect_left(callers, own[0].order, key=lambda hit: hit.order)
-        else:
-            at = bisect_right(callers, frame.entered_us, key=lambda hit: hit.time_us)
-        return callers[at - 1] if at else None
-
-    def callees(self, hit: Hit) -> list[Frame]:
-        """The frames that were entered while `hit` ran."""
-        return self._callees.get(hit.order, [])
-
-    def doubtful(self, frame: int) -> bool:
-        """Whether lines of this frame's function may have run unrecorded."""
-        code = self.trace.frames[frame].code
-        return (code.path, code.first_line) in self._capped
-
-
-def _last_before(hits: list[Hit], order: int) -> Hit | None:
-    at = bisect_left(hits, order, key=lambda hit: hit.order)
-    return hits[at - 1] if at else None
-
-
 def failure_hit(history: History, failure: Failure) -> Hit | None:
     """The recorded hit of the line at which the failure left the user's code, or None."""
+    return _failing(history, failure)[0]
+
+
+def _failing(history: History, failure: Failure) -> tuple[Hit | None, FailureFrame | None]:
+    """The same, and the frame of the traceback that it stands for, where there is one."""
     for place in reversed(failure.frames):
         if not place.traced:
             continue
@@ -200,8 +92,8 @@ def failure_hit(history: History, failure: Failure) -> Hit | None:
         found = [hit for line in lines for hit in history.trace.lines(place.path).get(line, ())]
         own = [hit for hit in found if _belongs(history.trace, hit, failure, place.name)]
         if own:
-            return max(own, key=lambda hit: hit.order)
-    return _result_hit(history, failure)
+            return max(own, key=lambda hit: hit.order), place
+    return _result_hit(history, failure), None
 
 
 def _result_hit(history: History, failure: Failure) -> Hit | None:
@@ -228,35 +120,61 @@ def _belongs(trace: Trace, hit: Hit, failure: Failure, name: str) -> bool:
 
 
 def slice_failure(history: History, failure: Failure) -> Slice:
-    """The slice of a failure: of the values in the line that raised or asserted, and of its being reached."""
-    hit = failure_hit(history, failure)
-    return Slice((), True) if hit is None else backward_slice(history, hit)
+    """The slice of a failure: of the operands that it is about, and of its line being reached."""
+    hit, place = _failing(history, failure)
+    if hit is None:
+        return Slice((), True)
+    return backward_slice(history, hit, _operands(history, hit, place))
 
 
-def backward_slice(history: History, criterion: Hit, names: Iterable[str] | None = None) -> Slice:
-    """What the values of `names` at a hit came from; by default of all names that its statement reads."""
+def _operands(history: History, hit: Hit, place: FailureFrame | None) -> frozenset[str] | None:
+    """What a failing assertion compares, or what the expression that raised reads; None: all of the line."""
+    statement = history.statement(hit)
+    if statement is None or place is None:
+        return None
+    node = statement.node
+    if isinstance(node, ast.Assert):
+        test = node.test
+        return statement.reads_within((test.lineno, test.col_offset), _end(test)) or None
+    if place.col < 0 or place.end_col < 0:
+        return None
+    return statement.reads_within((place.line, place.col), (place.end_line, place.end_col)) or None
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or 0
+
+
+def backward_slice(
+    history: History, criterion: Hit, names: Iterable[str] | None = None, until: int | None = None
+) -> Slice:
+    """What the values of `names` at a hit came from; by default of all names that its statement reads.
+
+    `until` is the order of the first hit that is too late to have had a part in it.
+    """
     first = Step(criterion, "criterion", "", 0.0, False)
     best: dict[int, Step] = {}
-    queue: list[tuple[float, int, int, Step]] = [(0.0, 0, 0, first)]
+    opened: dict[int, int] = {}  # hit -> up to which order what it depends on has been looked at
+    queue: list[tuple[float, int, int, int, Step]] = [(0.0, 0, 0, _END if until is None else until, first)]
     count = 0
     while queue and len(best) < MAX_STEPS:
-        step = heapq.heappop(queue)[3]
-        if step.hit.order in best:
+        *_, end, step = heapq.heappop(queue)
+        if opened.get(step.hit.order, -1) >= end:
             continue
-        best[step.hit.order] = step
-        wanted = names if step is first else None
-        for link in _Links(history, step.hit, wanted).all():
-            if link.hit.order not in best:
+        opened[step.hit.order] = end
+        best.setdefault(step.hit.order, step)
+        for link in _Links(history, step.hit, names if step is first else None).all():
+            limit = min(end, link.until)
+            if link.hit.order < end and opened.get(link.hit.order, -1) < limit:
                 count += 1
-                further = Step(
-                    link.hit,
-                    link.why,
-                    link.name,
-                    step.distance + COST[link.why],
-                    step.uncertain or link.uncertain,
-                )
-                heapq.heappush(queue, (further.distance, -further.hit.order, count, further))
+                further = _further(step, link)
+                heapq.heappush(queue, (further.distance, -further.hit.order, count, limit, further))
     return Slice(tuple(best.values()), not queue)
+
+
+def _further(step: Step, link: _Link) -> Step:
+    distance = step.distance + COST[link.why]
+    return Step(link.hit, link.why, link.name, distance, step.uncertain or link.uncertain, step.hit.order)
 
 
 @frozen
@@ -265,6 +183,7 @@ class _Link:
     why: Why
     name: str
     uncertain: bool
+    until: int = _END  # later hits cannot have had a part in it: the call that it led to had begun
 
 
 class _Links:
@@ -278,7 +197,6 @@ class _Links:
         self._of_file = history.statements(history.path(hit))
         reads = {name for one in self._of_file.covering(hit.line) for name in one.reads}
         self._names = sorted(reads if names is None else names)
-        self._doubtful = history.doubtful(hit.frame)
 
     def all(self) -> Iterator[_Link]:
         for name in self._names:
@@ -286,43 +204,85 @@ class _Links:
         yield from self._results()
         yield from self._control()
 
+    def _doubt(self, earlier: Hit) -> bool:
+        """Whether lines of the frame may have run unrecorded between an earlier hit of it and this one."""
+        return self._history.doubtful(self._frame.id, earlier.order, self._hit.order)
+
     def _data(self, name: str) -> Iterator[_Link]:
         found = self._history.definition(self._frame.id, name, self._hit.order)
         yield from self._omissions(name, found.order if found else -1)
-        if found is not None:
-            yield _Link(found, "data", name, found.uncertain or self._doubtful)
+        if not self._is_own(name):
+            yield from self._shared(name, found)
+        while found is not None:
+            yield _Link(found, "data", name, found.uncertain or self._doubt(found))
             yield from self._mutations(found, name)
-        elif name in self._frame.arguments:
+            yield from self._imported(found, name)
+            if self._tells(found, name):
+                return
+            found = self._history.definition(self._frame.id, name, found.order)
+        if name in self._frame.arguments:
             site = self._history.call_site(self._frame)
             if site is not None:
-                yield _Link(site, "argument", name, self._frame.late)
-        else:
-            yield from self._outer(name)
+                began = self._history.hits(self._frame.id)[0].order
+                yield _Link(site, "argument", name, self._frame.late, began)
 
-    def _outer(self, name: str) -> Iterator[_Link]:
-        """A name of an enclosing function or of the module."""
+    def _tells(self, hit: Hit, name: str) -> bool:
+        """Whether the name stands in the statement. If not, its object was changed by another name there,
+        and how this name came to that object is yet to be found."""
+        covering = self._of_file.covering(hit.line)
+        return not covering or any(name in one.binds or name in one.reads for one in covering)
+
+    def _is_own(self, name: str) -> bool:
+        """Whether only this frame can bind the name."""
+        if name in self._frame.arguments:
+            return True
+        if self._statement is None or self._frame.code.name == "<module>":
+            return False
+        return self._of_file.is_local(name, self._statement.function, self._statement.function_line)
+
+    def _shared(self, name: str, own: Hit | None) -> Iterator[_Link]:
+        """A name of an enclosing function or of the module: who wrote it last, there or in another function.
+
+        Which activation of an enclosing function is meant is not recorded, so it is uncertain.
+        """
+        path, since = self._frame.code.path, own.order if own else -1
         for frame in self._history.outer_frames(self._frame):
             found = self._history.definition(frame.id, name, self._hit.order)
-            if found is not None:
-                yield _Link(found, "data", name, True)
+            if found is not None and found.order > since:
+                yield _Link(found, "data", name, frame.code.name != "<module>" or found.uncertain)
+                yield from self._mutations(found, name)
+                yield from self._imported(found, name)
+        found = self._history.shared_definition(path, name, self._hit.order)
+        if found is not None and found.order > since:
+            yield _Link(found, "data", name, True)
+
+    def _imported(self, found: Hit, name: str) -> Iterator[_Link]:
+        theirs = self._history.imported(found, name)
+        if theirs is not None:
+            yield _Link(theirs, "data", name, theirs.uncertain)
 
     def _mutations(self, site: Hit, name: str) -> Iterator[_Link]:
-        """A callee that changed the very object which the caller knows as `name`."""
-        value = site.changed.get(name)
+        """Callees, however deep, that changed the very object which the caller knows as `name`."""
+        value = site.changed.get(name) or self._history.value(site.frame, name, site.order)
         if value is None or value.id is None:
             return
-        for callee in self._history.callees(site):
-            for hit in reversed(self._history.hits(callee.id)):
-                inner = next((n for n, v in hit.changed.items() if v.id == value.id), None)
-                if inner is not None:
+        waiting, seen = [site], {site.order}
+        while waiting:
+            for callee in self._history.callees(waiting.pop()):
+                changed = self._history.change_of(callee.id, value.id)
+                if changed is not None and changed[0].order not in seen:
+                    hit, inner = changed
+                    seen.add(hit.order)
+                    waiting.append(hit)
                     yield _Link(hit, "return", inner, hit.uncertain)
-                    break
 
     def _results(self) -> Iterator[_Link]:
-        for callee in self._history.callees(self._hit):
-            hits = self._history.hits(callee.id)
-            if hits:
-                yield _Link(hits[-1], "return", callee.code.name, self._history.doubtful(callee.id))
+        """The ends of the calls that the hit made, and where the generators stood that it took from."""
+        for last in self._history.during(self._hit):
+            name = self._history.trace.frames[last.frame].code.name
+            for hit in self._history.result_hits(last.frame, self._hit.order, last.order):
+                doubt = self._history.doubtful(last.frame, -1, hit.order)
+                yield _Link(hit, "return", name, doubt)
 
     def _control(self) -> Iterator[_Link]:
         """The headers around the statement, and those that could have left the function or the loop."""
@@ -332,15 +292,25 @@ class _Links:
         around = {header.line for header in self._of_file.controlling(self._statement)}
         for hit, header in self._history.headers(self._frame.id, self._hit.order):
             if header.line in around:
-                yield _Link(hit, "control", "", self._doubtful)
+                yield _Link(hit, "control", "", self._doubt(hit))
             elif self._of_file.can_leave(header) and not header.controls(line):
-                yield _Link(hit, "omission", "", self._doubtful)
+                yield _Link(hit, "omission", "", self._doubt(hit))
+
+        yield from self._raising()
+
+    def _raising(self) -> Iterator[_Link]:
+        """For a statement in an `except` block: the hit whose exception led there."""
+        lines = self._of_file.handled(self._statement) if self._statement is not None else None
+        if lines is not None:
+            raising = self._history.raising(self._frame.id, self._hit.order, *lines)
+            if raising is not None:
+                yield _Link(raising, "control", "", self._doubt(raising))
 
     def _omissions(self, name: str, since: int) -> Iterator[_Link]:
         """Headers between the definition and here that could have changed `name`, and did not."""
         for hit, header in self._history.headers(self._frame.id, self._hit.order):
             if hit.order > since and name in self._of_file.written_inside(header):
-                yield _Link(hit, "omission", name, self._doubtful)
+                yield _Link(hit, "omission", name, self._doubt(hit))
 
 
 def is_loop(statement: Statement) -> bool:

@@ -81,8 +81,27 @@ class Statement:
     @cached_property
     def writes(self) -> frozenset[str]:
         """Names that the statement binds, or whose object it changes in a way that the text shows."""
+        return self.binds | self.mutates
+
+    @cached_property
+    def binds(self) -> frozenset[str]:
+        """Names that the statement binds or deletes."""
         names = {node.id for node in self._names() if not isinstance(node.ctx, ast.Load)}
-        return frozenset(names | set(_bound_otherwise(self.node)) | set(self._mutated()))
+        return frozenset(names | set(_bound_otherwise(self.node)))
+
+    @cached_property
+    def mutates(self) -> frozenset[str]:
+        """Names whose object the statement changes in a way that the text shows."""
+        return frozenset(self._mutated())
+
+    def reads_within(self, start: tuple[int, int], end: tuple[int, int]) -> frozenset[str]:
+        """Names read between two places, each (line, UTF-8 column)."""
+        inside = (n for n in self._names() if start <= (n.lineno, n.col_offset) <= end)
+        return frozenset(node.id for node in inside if node.id in self.reads)
+
+    @cached_property
+    def yields(self) -> bool:
+        return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in self._parts())
 
     @cached_property
     def calls(self) -> tuple[str, ...]:
@@ -98,6 +117,8 @@ class Statement:
         return (part for part in self._parts() if isinstance(part, ast.Name))
 
     def _mutated(self) -> Iterator[str]:
+        if isinstance(self.node, ast.AugAssign):
+            yield from _root_name(self.node.target)  # a list that is added to stays the same list
         for part in self._parts():
             if isinstance(part, ast.Subscript | ast.Attribute) and not isinstance(part.ctx, ast.Load):
                 yield from _root_name(part)
@@ -145,6 +166,21 @@ class Statements:
         """The names that some statement inside a header writes."""
         return self._written[header.line]
 
+    def handled(self, statement: Statement) -> tuple[int, int] | None:
+        """First and last line of the `try` whose exception led to a statement in an `except` block."""
+        inner = statement
+        for above in self.controlling(statement):
+            if isinstance(above.node, ast.Try | ast.TryStar):
+                handlers = above.node.handlers
+                if any(h.lineno <= inner.line <= (h.end_lineno or h.lineno) for h in handlers):
+                    return above.node.body[0].lineno, above.node.body[-1].end_lineno or 0
+            inner = above
+        return None
+
+    def is_local(self, name: str, function: str, first: int) -> bool:
+        """Whether a name belongs to the function whose code begins at line `first`, and to no outer scope."""
+        return function == "<module>" or name in self._locals.get((function, first), ())
+
     def can_leave(self, header: Statement) -> bool:
         """Whether something inside a header leaves the function or a loop."""
         return header.line in self._leaving
@@ -156,6 +192,21 @@ class Statements:
             header.line: frozenset(name for inner in self.inside(header) for name in inner.writes)
             for header in headers
         }
+
+    @cached_property
+    def _locals(self) -> Mapping[tuple[str, int], frozenset[str]]:
+        """(function, its first line) -> the names that it binds, its arguments included."""
+        bound: dict[tuple[str, int], set[str]] = {}
+        shared: dict[tuple[str, int], set[str]] = {}
+        for one in self:
+            bound.setdefault((one.function, one.function_line), set()).update(one.binds)
+            if isinstance(one.node, ast.Global | ast.Nonlocal):
+                shared.setdefault((one.function, one.function_line), set()).update(one.node.names)
+            if isinstance(one.node, FUNCTIONS):
+                name = one.node.name if one.function == "<module>" else f"{one.function}.{one.node.name}"
+                given = {a.arg for a in ast.walk(one.node.args) if isinstance(a, ast.arg)}
+                bound.setdefault((name, _start(one.node)), set()).update(given)
+        return {key: frozenset(names - shared.get(key, set())) for key, names in bound.items()}
 
     @cached_property
     def _leaving(self) -> frozenset[int]:

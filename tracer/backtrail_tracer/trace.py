@@ -70,7 +70,7 @@ class Hit:
     `changed` holds the variables that had another value after the line than before it. When
     `uncertain` is true, lines that went unrecorded ran in between and may have made the change.
     `found` holds variables that were first seen when this line was reached, set by lines of the frame
-    that went unrecorded before any of its hits.
+    that went unrecorded: before any of its hits, or between the first and the last hits of a second pass.
     """
 
     frame: int
@@ -82,6 +82,7 @@ class Hit:
     raised: str | None = None  # "TypeError: ..." when an exception left the line
     order: int = 0  # position in the run: a later hit has a greater one
     found: Mapping[str, Value] = field(factory=dict)
+    after_gap: bool = False  # in a second pass: lines of the frame ran unrecorded since its previous hit
 
 
 @frozen
@@ -129,11 +130,26 @@ class Failure:
 
 @frozen
 class Cap:
-    """A line whose later hits were not recorded."""
+    """A line of which not all hits were recorded: the first ones, and after a second pass the last ones.
+
+    `total` is 0 when nobody counted. Line 0 stands for lines of a function that were not followed.
+    """
 
     path: Path
     line: int
     kept: int
+    last: int = 0
+    total: int = 0
+    name: str = ""  # the function's, qualified
+
+    @property
+    def words(self) -> str:
+        first = f"first {self.kept:,} hits" if self.kept != 1 else "first hit"
+        if not self.total:
+            return f"{first} kept"
+        missing = self.total - self.kept - self.last
+        then = f", then the last {self.last:,}" if self.last else ""
+        return f"{first}{then} of {self.total:,} kept" + (f", {missing:,} in between not" if then else "")
 
 
 @frozen
@@ -173,6 +189,11 @@ class Trace:
     stderr: str = field(repr=False)
     loose_ends: tuple[str, ...] = ()  # what the reader could not make sense of, never silently dropped
     sources: Mapping[Path, str] = field(factory=dict, repr=False)  # the text that ran, where it could be kept
+    passes: Literal[1, 2] = 1  # 2: the entry was run again, and the last hits before the failure are here too
+    again: str = ""  # what came of running it again, in words; empty when it was run once
+    flaky: bool = False  # run again, it did not fail in the same way: this is the run that failed
+    # Where it stood when it was ended or died, if it could say so: beyond a cap no hit tells.
+    place: tuple[Path, int] | None = None
 
     @cached_property
     def _by_line(self) -> Mapping[Path, Mapping[int, tuple[Hit, ...]]]:

@@ -1,19 +1,27 @@
-"""A `Trace` as bytes that can be kept, and back: compressed JSON with a version, never a pickle.
+"""A `Trace` as bytes that can be kept, and back: compressed JSON lines with a version, never a pickle.
 
-What the program printed is left out. It is the one part of a trace that no rule has looked through for
-secrets, and a kept trace is there to be compared, not to be read aloud.
+The first line holds what there is once, and each other line some rows of one table. Short lines are no
+matter of taste: one call of the JSON module lets no other thread run until it is done, and the editor's
+answers come from another thread.
+
+What the program printed is left out. It is a part of a trace that no rule has looked through for
+secrets, and a kept trace is there to be compared, not to be read aloud. The source texts are kept with
+their secrets covered, line by line, so that a line with one counts as edited when it is compared.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field, fields
 
+from backtrail_probe.redact import MARK, Redactor
 from backtrail_tracer.trace import (
     Cap,
     Code,
@@ -27,11 +35,14 @@ from backtrail_tracer.trace import (
     Value,
 )
 
-VERSION = 1
+VERSION = 3
 _FASTEST = 1  # the texts repeat so much that a higher level saves little and takes three times as long
+_ROWS = 256  # of one line; some 50 KB, a fraction of a millisecond
+_PIECE = 256 * 1024  # of unpacked bytes at a time
 _MOST_BYTES = 512 * 1024 * 1024  # a few damaged bytes can ask for any amount of memory
 _PLAIN = (
     "run", "entry", "status", "message", "python", "recorder", "reason", "started", "seconds", "exit_code",
+    "passes", "again", "flaky",
 )  # fmt: skip
 
 
@@ -41,36 +52,55 @@ class Unreadable(ValueError):
 
 def encode(trace: Trace) -> bytes:
     """The bytes of a trace. Values and code objects, which repeat, are written once and then numbered."""
+    packer = zlib.compressobj(_FASTEST)
+    packed = [packer.compress(line + b"\n") for line in _lines(trace)]
+    return b"".join((*packed, packer.flush()))
+
+
+def _lines(trace: Trace) -> Iterator[bytes]:
     tables = _Writer()
-    parts = {
-        "items": [_row(item, path=_text(item.path)) for item in trace.items],
-        "frames": [tables.frame(frame) for frame in trace.frames.values()],
-        "hits": [tables.hit(hit) for hit in trace.hits],
-        "failures": [tables.failure(failure) for failure in trace.failures],
-        "caps": [_row(cap, path=str(cap.path)) for cap in trace.caps],
-        "side_effects": [_row(effect, path=_text(effect.path)) for effect in trace.side_effects],
-        "files": _texts(trace.files),
-        "sources": _texts(trace.sources),
-        "limits": trace.limits,
-        "loose_ends": trace.loose_ends,
-    }
-    whole = {
-        "version": VERSION,
-        **{name: getattr(trace, name) for name in _PLAIN},
-        **parts,
-        "values": [_row(value) for value in tables.values],
-        "codes": [_row(code, path=str(code.path)) for code in tables.codes],
-    }
-    return zlib.compress(json.dumps(whole, separators=(",", ":")).encode(), _FASTEST)
+    place = None if trace.place is None else [str(trace.place[0]), trace.place[1]]
+    yield _line({"version": VERSION, "place": place, **{name: getattr(trace, name) for name in _PLAIN}})
+    yield from _table("items", (_row(item, path=_text(item.path)) for item in trace.items))
+    yield from _table("frames", map(tables.frame, trace.frames.values()))
+    yield from _table("hits", map(tables.hit, trace.hits))
+    yield from _table("failures", map(tables.failure, trace.failures))
+    yield from _table("caps", (_row(cap, path=str(cap.path)) for cap in trace.caps))
+    yield from _table("side_effects", (_row(each, path=_text(each.path)) for each in trace.side_effects))
+    yield from _table("files", ([str(path), digest] for path, digest in trace.files.items()))
+    yield from _table("sources", _covered(trace.sources), most=1)
+    for name in ("limits", "loose_ends"):
+        yield from _table(name, iter(getattr(trace, name)))
+    yield from _table("values", map(_row, tables.values))
+    yield from _table("codes", (_row(code, path=str(code.path)) for code in tables.codes))
+
+
+def _line(thing: object) -> bytes:
+    return json.dumps(thing, separators=(",", ":")).encode()
+
+
+def _table(name: str, rows: Iterable[Any], most: int = _ROWS) -> Iterator[bytes]:
+    """Lines of [name, row, row, …]; one at least, so that no table is missing."""
+    left = iter(rows)
+    while some := list(islice(left, most)):
+        yield _line([name, *some])
+    yield _line([name])
 
 
 def decode(data: bytes) -> Trace:
     """Raises Unreadable for anything that `encode` of this version has not written."""
     try:
-        unpacker = zlib.decompressobj()
-        whole = json.loads(unpacker.decompress(data, _MOST_BYTES))
-        if whole["version"] != VERSION:
-            raise Unreadable(f"a trace of version {whole['version']!r:.20}, and this reads {VERSION}")
+        whole: dict[str, Any] | None = None
+        for line in _unpacked(data):
+            part = json.loads(line)
+            if whole is None:
+                if part["version"] != VERSION:
+                    raise Unreadable(f"a trace of version {part['version']!r:.20}, and this reads {VERSION}")
+                whole = part
+            else:
+                whole.setdefault(part[0], []).extend(part[1:])
+        if whole is None:
+            raise Unreadable("no trace at all")
         return _Reader(whole).trace()
     except Unreadable:
         raise
@@ -79,12 +109,33 @@ def decode(data: bytes) -> Trace:
         raise Unreadable(f"a damaged trace: {type(error).__name__}: {error}") from error
 
 
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    """The lines, of which only a few are unpacked at a time."""
+    unpacker, rest, total = zlib.decompressobj(), b"", 0
+    while not unpacker.eof:
+        piece = unpacker.decompress(data, _PIECE)
+        data, total = unpacker.unconsumed_tail, total + len(piece)
+        if total > _MOST_BYTES or (not piece and not data):
+            break
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest or not unpacker.eof:
+        raise Unreadable("a trace that breaks off, or is larger than any that is kept")
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _texts(table: Mapping[Path, str]) -> dict[str, str]:
-    return {str(path): text for path, text in table.items()}
+def _covered(sources: Mapping[Path, str]) -> Iterator[list[str]]:
+    """Path and text, with secrets covered and every line in its place."""
+    redactor = Redactor(os.environ)
+
+    def mark(secret: str) -> str:
+        return MARK + "\n" * secret.count("\n")
+
+    for path, text in sources.items():
+        yield [str(path), redactor.cover(text, mark)]
 
 
 def _row(thing: Any, **other: Any) -> list[Any]:
@@ -115,7 +166,7 @@ class _Writer:
     def hit(self, hit: Hit) -> list[Any]:
         changed, found = self._named(hit.changed), self._named(hit.found)
         when = (hit.frame, hit.line, hit.number, hit.time_us)
-        return [*when, changed, hit.uncertain, hit.raised, hit.order, found]
+        return [*when, changed, hit.uncertain, hit.raised, hit.order, found, hit.after_gap]
 
     def failure(self, failure: Failure) -> list[Any]:
         frames = [_row(f, path=str(f.path), locals=self._named(f.locals)) for f in failure.frames]
@@ -147,6 +198,7 @@ class _Reader:
             ),
             limits=tuple(whole["limits"]),
             loose_ends=tuple(whole["loose_ends"]),
+            place=(Path(whole["place"][0]), whole["place"][1]) if whole["place"] else None,
             stdout="",
             stderr="",
         )
@@ -165,10 +217,11 @@ class _Reader:
         )  # fmt: skip
 
     def _hit(self, *row: Any) -> Hit:
-        frame, line, number, time_us, changed, uncertain, raised, order, found = row
+        frame, line, number, time_us, changed, uncertain, raised, order, found, after_gap = row
         return Hit(
-            frame, line, number, time_us, self._named(changed), uncertain, raised, order, self._named(found)
-        )
+            frame, line, number, time_us, self._named(changed), uncertain, raised, order, self._named(found),
+            after_gap,
+        )  # fmt: skip
 
     def _failure(self, *row: Any) -> Failure:
         item, kind, message, frames, chain, expected, actual = row
@@ -188,5 +241,5 @@ def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
-def _paths(table: Mapping[str, str]) -> dict[Path, str]:
-    return {Path(path): text for path, text in table.items()}
+def _paths(rows: Iterable[tuple[str, str]]) -> dict[Path, str]:
+    return {Path(path): text for path, text in rows}

@@ -85,6 +85,11 @@ class Tree:
         except psutil.Error:
             return Tree(pid, mark, None, 0.0, layers)  # it has ended already, its children perhaps not
 
+    @staticmethod
+    def marked(mark: str) -> Tree:
+        """What carries the mark, of a program whose number is not known: only `sweep` finds something."""
+        return Tree(0, mark, None, 0.0)
+
     def alive(self) -> list[psutil.Process]:
         """The running processes of the tree, also those whose parent has ended since they were seen."""
         root = [] if self._root is None or _is_gone(self._root) else [self._root]
@@ -106,6 +111,11 @@ class Tree:
         """`alive` without the sandbox and without the program that was started itself."""
         chain = self._chain()
         return [process for process in self.alive() if process.pid not in chain]
+
+    @property
+    def program(self) -> int:
+        """The pid of the program itself, which a sandbox stands above."""
+        return self._chain()[-1]
 
     def _chain(self) -> list[int]:
         """The pids from the root down to the program; shorter while the sandbox is being made."""

@@ -12,8 +12,8 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,16 @@ _READY_S = 20.0
 _GRACE_S = 1.0
 _POLL_S = 0.05
 
+Request = dict[str, Any]
+Waiting = asyncio.Future[Request]
+
 
 class WorkerError(Exception):
     """The worker cannot be used (any more): it did not start, cannot fork, or has died."""
+
+
+class Unstaged(Exception):
+    """The stage is not there (any more); the request was not run."""
 
 
 @frozen
@@ -39,6 +46,7 @@ class Answer:
     status: str
     exit: int | None
     seconds: float
+    cpu_s: float = 0.0
 
 
 @define(eq=False)
@@ -50,7 +58,9 @@ class Worker:
     _reader: asyncio.StreamReader
     _answers: asyncio.BaseTransport
     _numbers: itertools.count[int] = field(factory=lambda: itertools.count(1))
-    _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(factory=dict)
+    _waiting: dict[int, Waiting] = field(factory=dict)
+    _staged: dict[int, int | None] = field(factory=dict)  # request -> the stage it was given to
+    _stages: set[int] = field(factory=set)
     _listening: asyncio.Task[None] | None = None
     _watching: asyncio.Task[None] | None = None
 
@@ -107,13 +117,23 @@ class Worker:
 
     async def _listen(self) -> None:
         while line := await self._reader.readline():
-            answer = _parsed(line)
-            waiting = self._waiting.get(answer.get("id", 0))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(answer)
+            self._hear(_parsed(line))
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(WorkerError("the worker has died"))
+
+    def _hear(self, answer: Request) -> None:
+        """An answer to one request, or the news that a stage has gone, which answers all that it had."""
+        if answer.get("status") == "gone":
+            self._stages.discard(answer["stage"])
+            numbers = [each for each, stage in self._staged.items() if stage == answer["stage"]]
+            numbers, answer = [*numbers, answer["stage"]], {"status": "unstaged"}
+        else:
+            numbers = [answer.get("id", 0)]
+        for number in numbers:
+            waiting = self._waiting.get(number)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(answer)
 
     async def _watch(self) -> None:
         """Kills children that use too much memory; the worker then answers that they died."""
@@ -123,6 +143,43 @@ class Worker:
                 for process in self._program.tree.children():
                     _kill_above(process, self.memory_bytes)
 
+    async def prepare(
+        self, *, target: Sequence[str], paths: Sequence[str], stop_first: bool, log: Path, within_s: float
+    ) -> int:
+        """Runs the entry up to where one of the files is first read, for `run(stage=…)` to fork from.
+
+        Raises Unstaged when there is no such point or it takes longer than `within_s`, and WorkerError.
+        """
+        number = next(self._numbers)
+        request = {
+            "id": number,
+            "prepare": True,
+            "target": list(target),
+            "overlay": dict.fromkeys(paths, ""),
+            "stop_first": stop_first,
+            "log": str(log),
+        }
+        with self._expecting(number) as waiting:
+            try:
+                self._send(request)
+                answer = await asyncio.wait_for(asyncio.shield(waiting), within_s)
+            except (TimeoutError, asyncio.CancelledError) as error:
+                self.leave(number)
+                if isinstance(error, TimeoutError):
+                    raise Unstaged(f"not ready within {within_s:g} s") from error
+                raise
+        if answer.get("status") != "staged":
+            self.leave(number)
+            raise Unstaged(str(answer.get("reason") or "it ended on the way"))
+        self._stages.add(number)
+        return number
+
+    def leave(self, stage: int) -> None:
+        """Ends a stage and what was forked from it."""
+        self._stages.discard(stage)
+        if self.is_alive:
+            self._send({"id": stage, "leave": True})
+
     async def run(
         self,
         *,
@@ -131,18 +188,39 @@ class Worker:
         wall_s: float,
         stop_first: bool,
         log: Path,
+        cpu_s: float | None = None,
+        stage: int | None = None,
     ) -> Answer:
-        """Runs one request in a fork. Raises WorkerError; cancelling kills the fork."""
+        """Runs one request in a fork, of a stage if one is named (then what it was prepared for counts).
+
+        Raises WorkerError, and Unstaged; cancelling kills the fork.
+        """
+        if stage is not None and stage not in self._stages:
+            raise Unstaged("the stage has gone")
         number = next(self._numbers)
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        request = {
-            "id": number,
-            "target": list(target),
-            "overlay": dict(overlay),
-            "wall_s": wall_s,
-            "stop_first": stop_first,
-            "log": str(log),
-        }
+        request: Request = {"id": number, "overlay": dict(overlay), "log": str(log)}
+        request |= {"wall_s": wall_s, "cpu_s": cpu_s}
+        if stage is None:
+            request |= {"target": list(target), "stop_first": stop_first}
+        else:
+            request["stage"] = stage
+        with self._expecting(number, stage) as waiting:
+            answer = await self._answered(number, request, waiting, wall_s)
+        if answer.status == "unstaged":
+            raise Unstaged("the stage has gone")
+        return answer
+
+    @contextmanager
+    def _expecting(self, number: int, stage: int | None = None) -> Iterator[Waiting]:
+        waiting: Waiting = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
+        self._staged[number] = stage
+        try:
+            yield waiting
+        finally:
+            del self._waiting[number], self._staged[number]
+
+    async def _answered(self, number: int, request: Request, waiting: Waiting, wall_s: float) -> Answer:
         try:
             self._send(request)
             answer = await asyncio.wait_for(asyncio.shield(waiting), wall_s + _GRACE_S)
@@ -157,9 +235,8 @@ class Worker:
             if not waiting.done():
                 self._program.kill()
             raise
-        finally:
-            del self._waiting[number]
-        return Answer(str(answer.get("status")), answer.get("exit"), float(answer.get("seconds") or 0.0))
+        seconds, cpu_s = (float(answer.get(name) or 0.0) for name in ("seconds", "cpu_s"))
+        return Answer(str(answer.get("status")), answer.get("exit"), seconds, cpu_s)
 
     def _send(self, request: Mapping[str, Any]) -> None:
         if not self.is_alive:

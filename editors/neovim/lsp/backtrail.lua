@@ -28,7 +28,11 @@ return {
   commands = {
     ['backtrail.trace'] = command('trace'),
     ['backtrail.explain'] = command('explain'),
+    ['backtrail.why'] = command('why'),
     ['backtrail.fix'] = command('fix'),
+    ['backtrail.debug'] = command('debug'),
+    ['backtrail.divergence'] = command('compare'),
+    ['backtrail.evaluate'] = command('evaluate'),
     ['backtrail.showPrompt'] = command('prompt'),
     ['backtrail.status'] = command('status'),
   },

@@ -10,6 +10,9 @@ const NOTHING: Shown = { kind: 'nothing' };
 /** Headings for answers that bring none. */
 const TITLES: { readonly [command: string]: string } = {
   'backtrail.explain': 'Explanation',
+  'backtrail.why': 'Why this value',
+  'backtrail.divergence': 'Compared with the last good run',
+  'backtrail.evaluate': 'Evaluated',
   'backtrail.showPrompt': 'What the model saw',
   'backtrail.status': 'Backtrail status',
 };
@@ -34,6 +37,23 @@ export function presentation(command: string, answer: unknown): Shown {
   }
   const reason = text(fields['reason']);
   return reason === '' ? NOTHING : { kind: 'warning', text: reason };
+}
+
+/** Where the failed program can be attached to. */
+export interface StoppedProgram {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+}
+
+/** From an answer of `backtrail.debug`; null when there is no program to attach to. */
+export function stoppedProgram(answer: unknown): StoppedProgram | null {
+  if (typeof answer !== 'object' || answer === null) {
+    return null;
+  }
+  const { ready, host, port, token } = answer as { readonly [key: string]: unknown };
+  const whole = typeof host === 'string' && typeof port === 'number' && typeof token === 'string';
+  return ready === true && whole ? { host, port, token } : null;
 }
 
 /** Whether the server asks to open a file that holds an explanation, which its answer brings too. */

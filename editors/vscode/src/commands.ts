@@ -3,6 +3,7 @@
 import * as vscode from 'vscode';
 
 import { presentation } from './answers';
+import { attach } from './debug';
 import type { Documents } from './documents';
 
 /** Ours -> the server's. The language client registers the server's own under their own names. */
@@ -10,6 +11,8 @@ const ABOUT_FILE: { readonly [command: string]: string } = {
   'backtrail.traceFile': 'backtrail.trace',
   'backtrail.explainFailure': 'backtrail.explain',
   'backtrail.fixFailure': 'backtrail.fix',
+  'backtrail.debugFailure': 'backtrail.debug',
+  'backtrail.compareFailure': 'backtrail.divergence',
   'backtrail.showModelPrompt': 'backtrail.showPrompt',
 };
 
@@ -18,13 +21,15 @@ export function registerCommands(restart: () => Promise<void>): vscode.Disposabl
     ...Object.entries(ABOUT_FILE).map(([ours, theirs]) =>
       vscode.commands.registerCommand(ours, () => aboutActiveFile(theirs)),
     ),
+    vscode.commands.registerCommand('backtrail.whyValue', () => aboutActiveFile('backtrail.why', true)),
     vscode.commands.registerCommand('backtrail.showStatus', () => run('backtrail.status')),
     vscode.commands.registerCommand('backtrail.restart', restart),
   );
 }
 
-async function aboutActiveFile(command: string): Promise<void> {
-  const document = vscode.window.activeTextEditor?.document;
+async function aboutActiveFile(command: string, withPlace = false): Promise<void> {
+  const editor = vscode.window.activeTextEditor;
+  const document = editor?.document;
   if (document?.languageId !== 'python') {
     void vscode.window.showInformationMessage('Backtrail: open a Python file first.');
     return;
@@ -33,10 +38,11 @@ async function aboutActiveFile(command: string): Promise<void> {
     // What runs is what is on disk.
     await document.save();
   }
-  await run(command, document.uri.toString());
+  const { line, character } = editor?.selection.active ?? new vscode.Position(0, 0);
+  await run(command, document.uri.toString(), ...(withPlace ? [{ line, character }] : []));
 }
 
-async function run(command: string, ...parameters: string[]): Promise<void> {
+async function run(command: string, ...parameters: unknown[]): Promise<void> {
   const known = await vscode.commands.getCommands(true);
   if (!known.includes(command)) {
     void vscode.window.showWarningMessage(
@@ -49,6 +55,9 @@ async function run(command: string, ...parameters: string[]): Promise<void> {
 
 /** Shows the server's answer to any of its commands, wherever the command came from. */
 export async function present(command: string, answer: unknown, documents: Documents): Promise<void> {
+  if (command === 'backtrail.debug' && (await attach(answer))) {
+    return;
+  }
   const shown = presentation(command, answer);
   if (shown.kind === 'document') {
     await documents.show(shown.title, shown.markdown);

@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 
 import { registerCommands } from './commands';
+import { registerDebugger } from './debug';
 import { Documents } from './documents';
 import { onInterpreterChange } from './python';
 import { Server } from './server';
@@ -19,6 +20,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     documents,
     status,
     registerCommands(() => running.restart()),
+    registerDebugger(),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration('backtrail.server.path')) {
         void running.restart();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isExplanation, presentation, type Shown } from '../src/answers';
+import { isExplanation, presentation, type Shown, stoppedProgram } from '../src/answers';
 
 const NOTHING: Shown = { kind: 'nothing' };
 
@@ -39,4 +39,12 @@ test('an explanation is known by its file', () => {
   assert.ok(isExplanation('file:///data/pages/weather-1a2b3c4d-explanation.md'));
   assert.ok(!isExplanation('file:///data/pages/weather-1a2b3c4d-fix.diff'));
   assert.ok(!isExplanation('https://example.org/x-explanation.md'));
+});
+
+test('a stopped program is attached to when the answer is whole', () => {
+  const where = { host: '127.0.0.1', port: 5678, token: 'abc' };
+  assert.deepEqual(stoppedProgram({ ready: true, ...where, pid: 7 }), where);
+  for (const answer of [null, 'x', {}, { ready: false, ...where }, { ready: true, ...where, port: '5678' }]) {
+    assert.equal(stoppedProgram(answer), null);
+  }
 });

@@ -59,9 +59,13 @@ class Evidence:
     code: str = field(repr=False)  # the functions it came from, fenced; for prompts
     body: str  # the facts as the representation writes them
     facts: tuple[Fact, ...]
-    left_out: int
+    omitted: tuple[Fact, ...] = field(repr=False)  # recorded and of interest, but there was no room
     with_outcome: bool
     limits: tuple[str, ...]  # what the trace itself does not know
+
+    @property
+    def left_out(self) -> int:
+        return len(self.omitted)
 
     def to_text(self) -> str:
         """What goes into a prompt. Empty for the representation `none`."""
@@ -86,6 +90,10 @@ class Evidence:
             ("raised at", self._raised_at()),
         ]
         return "\n".join(f"{name}: {text}" for name, text in rows if text)
+
+    def omitted_text(self) -> str:
+        """What the budget left out, one fact a line, in execution order: for a person, never for a prompt."""
+        return "\n".join(map(str, sorted(self.omitted, key=lambda fact: fact.order)))
 
     def fact(self, id: str) -> Fact | None:
         return next((fact for fact in self.facts if fact.id == id), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import field, frozen
@@ -40,7 +40,7 @@ class Fact:
         parts = [
             self.source,
             *([f"with {reads}"] if reads else []),
-            *([f"→ {self.effect}"] if self.effect else []),
+            *([f"→ {self.effect}"] if self.effect not in ("", self.source) else []),
         ]
         return f"{self.id}: {'  '.join(parts)}{'  (uncertain)' if self.uncertain else ''}"
 
@@ -124,46 +124,3 @@ def branch_taken(history: History, hit: Hit, statement: Statement | None) -> boo
 def _last(history: History, frame: Frame) -> Hit | None:
     hits = history.hits(frame.id)
     return hits[-1] if hits else None
-
-
-def fold(facts: Iterable[Fact]) -> tuple[list[Fact], int]:
-    """Of each line's hits the first, the last and the odd ones out; and how many were folded away.
-
-    Odd is a hit at which an effect changed its kind: a branch that went the other way, a number its
-    sign, a container became empty or not, a value its type.
-    """
-    by_line: dict[tuple[Path, int], list[Fact]] = {}
-    for fact in facts:
-        by_line.setdefault((fact.path, fact.line), []).append(fact)
-    kept: list[Fact] = []
-    total = 0
-    for hits in by_line.values():
-        hits.sort(key=lambda fact: fact.order)
-        total += len(hits)
-        kept += _telling(hits)
-    return kept, total - len(kept)
-
-
-def _telling(hits: list[Fact]) -> list[Fact]:
-    kinds = [_kind(fact) for fact in hits]
-    common = max(sorted(set(kinds)), key=kinds.count)
-    odd = next((fact for fact, kind in zip(hits, kinds, strict=True) if kind != common), None)
-    chosen = {fact.order: fact for fact in (hits[0], hits[-1], odd) if fact is not None}
-    return [chosen[order] for order in sorted(chosen)]
-
-
-def _kind(fact: Fact) -> str:
-    """The effect with its values replaced by what sort of value each is."""
-    parts = []
-    for part in fact.effect.split(", "):
-        name, equals, text = part.partition(" = ")
-        parts.append(f"{name} {_sort(text)}" if equals else part)
-    return ", ".join(parts) + ("" if fact.effect else "-")
-
-
-def _sort(text: str) -> str:
-    if text[:1] == "-":
-        return "negative"
-    if text in ("[]", "()", "{}", "''", "set()", "0", "0.0", "None", "False"):
-        return f"nothing {text}"
-    return text[:1] if text[:1] in "[({'" else "value"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from backtrail_model.evidence import compared
+from backtrail_model.evidence.compared import DOCTEST
 from backtrail_model.evidence.difference import difference
 from backtrail_model.evidence.evidence import Call, Evidence, Place, TestCase
 from backtrail_model.evidence.facts import DULL_TYPES
@@ -14,9 +16,8 @@ from backtrail_model.evidence.shown import code_of
 from backtrail_model.testcode import TestCode, test_code
 from backtrail_tracer.slicing import History, Slice, SourceOf, failure_hit, slice_failure
 from backtrail_tracer.statements import Statement
-from backtrail_tracer.trace import Failure, FailureFrame, Frame, Item, Trace, Value
+from backtrail_tracer.trace import Cap, Failure, FailureFrame, Frame, Item, Trace
 
-DOCTEST = "DocTestFailure"
 BUDGET = 300
 """Tokens of facts. The study found that more of a trace does not help a model."""
 MOST_VALUES = 6  # of one frame of the traceback
@@ -34,7 +35,7 @@ def gather(
     """The evidence about one failure of a trace.
 
     `source_of` gives the text of a file as it ran. `budget` is in estimated tokens of facts; what did
-    not fit is counted in `left_out`. Raises ValueError for an unknown representation.
+    not fit is in `omitted`. Raises ValueError for an unknown representation.
     """
     history = History(trace, source_of)
     return gather_from(history, failure, slice_failure(history, failure), representation, budget)
@@ -49,20 +50,20 @@ def gather_from(
     main = _main_file(history, sliced, tests)
     material = Material(history, failure, sliced, tests, main, budget)
     made = render(material)
-    compared = failure.expected is not None or failure.actual is not None
+    is_comparison = failure.expected is not None or failure.actual is not None
     return Evidence(
         representation=representation,
         test=_test_case(history, failure),
         call=_call(history, failure, sliced, tests),
-        expected=_compared(failure, failure.expected),
-        actual=_compared(failure, failure.actual),
+        expected=compared.expected(failure),
+        actual=compared.actual(failure),
         difference=difference(failure.expected, failure.actual),
-        exception="" if compared else f"{failure.type}: {failure.message}".rstrip(": "),
+        exception="" if is_comparison else f"{failure.type}: {failure.message}".rstrip(": "),
         places=tuple(_place(frame) for frame in failure.frames if frame.traced),
         code=code_of(material),
         body=made.text,
         facts=made.facts,
-        left_out=made.left_out,
+        omitted=made.omitted,
         with_outcome=made.with_outcome,
         limits=_limits(history.trace, {fact.path for fact in made.facts}),
     )
@@ -109,18 +110,6 @@ def _assertion(
         lines = history.text(place.path).splitlines()[place.line - 1 : place.line]
         return "".join(lines).strip()
     return ast.unparse(statement.node) if statement and not statement.is_header else ""
-
-
-def _compared(failure: Failure, value: Value | None) -> str | None:
-    """A doctest compares what is printed; that is shown as it is, and not as a string."""
-    if value is None:
-        return None
-    if failure.type == DOCTEST and value.type == "str" and not value.cut:
-        try:
-            return str(ast.literal_eval(value.text)).strip()
-        except (ValueError, SyntaxError):
-            return value.text
-    return value.text
 
 
 def _item(trace: Trace, failure: Failure) -> Item | None:
@@ -187,7 +176,13 @@ def _place(frame: FailureFrame) -> Place:
     return Place(frame.path, frame.line, frame.name, dict(list(values.items())[:MOST_VALUES]))
 
 
+def _kept(cap: Cap) -> str:
+    if cap.last:
+        return f"only the first {cap.kept} and the last {cap.last} of {cap.total:,} hits"
+    return f"only the first {cap.kept} hits"
+
+
 def _limits(trace: Trace, paths: set[Path]) -> tuple[str, ...]:
     caps = [cap for cap in trace.caps if cap.path in paths]
-    said = [f"line {cap.line}: only the first {cap.kept} hits were recorded" for cap in caps[:3]]
+    said = [f"line {cap.line}: {_kept(cap)} were recorded" for cap in caps[:3]]
     return (*said, *trace.limits)

@@ -1,7 +1,8 @@
 """Weights from the Hugging Face hub and its cache on this machine.
 
 An unreachable hub must cost seconds, not minutes: it is asked once with a short timeout, and the
-answer is remembered for a while.
+answer is remembered for a while. A GGUF file, whose size and checksum we know, is fetched by `resume.py`;
+a folder of safetensors by huggingface_hub.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 import httpx
 
 from backtrail_model.catalogue import Model
-from backtrail_model.fetching.files import Progress, WeightsError, disk_errors, sha256
+from backtrail_model.fetching import resume
+from backtrail_model.fetching.files import Progress, WeightsError, disk_errors, locked, sha256
 
 CONNECT_SECONDS = 3.0
 REMEMBER_SECONDS = 600.0
@@ -81,34 +83,51 @@ def _ask(endpoint: str, state: Path) -> str | None:
     return None
 
 
-def download(model: Model, progress: Progress) -> Path:
-    """Fetch the model from the hub into the hub's own cache, resuming what was begun, and check it.
-
-    Raises WeightsError if the download breaks or the checksum differs.
-    """
-    from huggingface_hub import hf_hub_download, snapshot_download
+def download_folder(model: Model, progress: Progress) -> Path:
+    """Fetch a folder of safetensors into the hub's own cache. A cut connection is taken up again; files
+    that came whole stay for the next attempt. Raises WeightsError."""
+    from huggingface_hub import snapshot_download
 
     progress("download", 0, model.size)
     try:
-        if not model.gguf:
-            return Path(
-                snapshot_download(model.hub, allow_patterns=list(WANTED), etag_timeout=CONNECT_SECONDS)
+        return Path(snapshot_download(model.hub, allow_patterns=list(WANTED), etag_timeout=CONNECT_SECONDS))
+    except _errors() as error:
+        advice = "Files that came whole are kept: start again to go on, or give a local folder or GGUF file."
+        raise WeightsError(f"The download of {model.hub} broke off: {error}.", advice) from error
+
+
+def _errors() -> tuple[type[BaseException], ...]:
+    """What huggingface_hub may raise; its HTTP client is httpx or, from its version 2 on, another."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    bases = [base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
+    return (OSError, ValueError, *bases)
+
+
+def part_of(target: Path) -> Path:
+    """Where what has come of a file so far is kept."""
+    return target.with_name(f".{target.name}.download")
+
+
+def download_file(model: Model, target: Path, progress: Progress) -> None:
+    """Fetch the GGUF file of a model to `target`, from where an earlier attempt broke off, and check it.
+
+    Raises WeightsError if the download breaks or the checksum differs.
+    """
+    from huggingface_hub import get_token, hf_hub_url
+
+    assert model.gguf is not None
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with locked(target, progress), disk_errors(target.parent):
+        if target.is_file():
+            return  # another process was quicker
+        part = part_of(target)
+        resume.download(hf_hub_url(model.hub, model.gguf), part, model.size, progress, headers)
+        if sha256(part, progress) != model.sha256:
+            part.unlink()
+            raise WeightsError(
+                f"{target.name} from the hub does not have the published SHA-256 {model.sha256}.",
+                "It was removed. Start again to download it anew.",
             )
-        path = Path(hf_hub_download(model.hub, model.gguf, etag_timeout=CONNECT_SECONDS))
-    except (OSError, httpx.HTTPError, ValueError) as error:
-        advice = "Start again to resume it, or give a local folder or GGUF file."
-        raise WeightsError(f"The download of {model.hub} broke off: {error}", advice) from error
-    _check(model, path, progress)
-    return path
-
-
-def _check(model: Model, path: Path, progress: Progress) -> None:
-    if model.sha256 is None or sha256(path, progress) == model.sha256:
-        return
-    blob = path.resolve()
-    path.unlink(missing_ok=True)
-    blob.unlink(missing_ok=True)
-    raise WeightsError(
-        f"{path.name} from the hub does not have the published SHA-256 {model.sha256}.",
-        "It was removed. Start again to download it anew.",
-    )
+        part.replace(target)

@@ -6,18 +6,23 @@ import asyncio
 import hmac
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from backtrail_model.host import wire
-from backtrail_model.host.engine import Busy, Done, Engine, Job, Piece, Priority
+from backtrail_model.host import metrics, wire
+from backtrail_model.host.answers import Answer, Choice, usage
+from backtrail_model.host.engine import Busy, Engine
 from backtrail_model.host.generate import Task
+from backtrail_model.host.jobs import Done, Job, Piece, Priority
 from backtrail_model.host.sampling import Sampling
 from backtrail_model.host.wire import BadRequest
 
@@ -45,6 +50,10 @@ class Host:
 
     def __init__(self, engine: Engine, served: Served, token: str) -> None:
         self.engine, self.served, self._token = engine, served, token.encode()
+        lane, self._registry = engine.lane, engine.record.registry
+        self._registry.register(
+            metrics.Figures(engine.record, lane.counters, lambda: engine.queued, lambda: lane.prefixes.nbytes)
+        )
 
     def app(self) -> Starlette:
         guarded = self._guarded
@@ -94,20 +103,7 @@ class Host:
         return JSONResponse({"object": "list", "data": [model]})
 
     async def metrics(self, request: HttpRequest) -> Response:
-        counters, engine = self.engine.lane.counters, self.engine
-        values = {
-            "forward_passes_total": counters.passes,
-            "prompt_tokens_total": counters.prompt_tokens,
-            "reused_tokens_total": counters.reused_tokens,
-            "output_tokens_total": counters.output_tokens,
-            "drafted_tokens_total": counters.drafted,
-            "accepted_tokens_total": counters.accepted,
-            "requests_finished_total": engine.finished,
-            "requests_cancelled_total": engine.cancelled,
-            "requests_queued": engine.queued,
-            "prefix_bytes": engine.lane.prefixes.nbytes,
-        }
-        return PlainTextResponse("".join(f"backtrail_{name} {value}\n" for name, value in values.items()))
+        return Response(metrics.text(self._registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     async def chat(self, request: HttpRequest) -> Response:
         return await self._complete(request, "chat")
@@ -123,10 +119,19 @@ class Host:
         loop = asyncio.get_running_loop()
 
         def sink(event: Event) -> None:
-            loop.call_soon_threadsafe(inbox.put_nowait, event)
+            # A loop that is closed has nobody left to tell: the server is ending.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(inbox.put_nowait, event)
 
-        job = self.engine.submit(task, asked.stop, _priority(asked, request), sink)
-        answer = wire.Answer.to(asked, self.served.model)
+        job = self.engine.submit(
+            task,
+            asked.stop,
+            _priority(asked, request),
+            sink,
+            client=_client(request),
+            deadline=_deadline(request),
+        )
+        answer = Answer.to(asked, self.served.model)
         if asked.stream:
             stream = _stream(job, inbox, answer, asked)
             return StreamingResponse(
@@ -158,6 +163,7 @@ class Host:
             samples=asked.n,
             sampling=Sampling(asked.temperature, asked.top_p, seed),
             stop_ids=self.engine.prompts.ends,
+            logprobs=asked.logprobs,
         )
 
     def _ids(self, asked: wire.Request) -> list[int]:
@@ -177,6 +183,26 @@ def _priority(asked: wire.Request, request: HttpRequest) -> Priority:
     return Priority.PREFETCH if header == "prefetch" else Priority.PERSON
 
 
+def _client(request: HttpRequest) -> str:
+    """Who asks, for fairness: what it calls itself, else its address."""
+    address = request.client.host if request.client else ""
+    return request.headers.get("x-backtrail-client", address)[:64]
+
+
+def _deadline(request: HttpRequest) -> float | None:
+    """When the answer is of no use any more, on the clock of time.monotonic."""
+    text = request.headers.get("x-backtrail-deadline")
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e6:
+        raise BadRequest("the header X-Backtrail-Deadline must be a number of seconds")
+    return time.monotonic() + seconds
+
+
 async def _body(request: HttpRequest) -> Any:
     """The JSON body, read no further than the limit."""
     data = bytearray()
@@ -191,7 +217,7 @@ async def _body(request: HttpRequest) -> Any:
 
 
 async def _stream(
-    job: Job, inbox: asyncio.Queue[Event], answer: wire.Answer, asked: wire.Request
+    job: Job, inbox: asyncio.Queue[Event], answer: Answer, asked: wire.Request
 ) -> AsyncIterator[bytes]:
     """Server-sent events. When the client goes, the stream is closed and the job cancelled."""
     try:
@@ -199,14 +225,12 @@ async def _stream(
             if (opening := answer.opening(index)) is not None:
                 yield _event(opening)
         while not isinstance(event := await inbox.get(), Done):
-            for body in answer.piece(event.sample, event.text, event.finish):
+            for body in answer.piece(event):
                 yield _event(body)
         if event.error:
-            yield _event(BadRequest(event.error, status=500).body())
+            yield _event(_failure(event).body())
         elif asked.include_usage:
-            yield _event(
-                answer.usage(wire.usage(event.prompt_tokens, event.output_tokens, event.reused_tokens))
-            )
+            yield _event(answer.usage(usage(event.prompt_tokens, event.output_tokens, event.reused_tokens)))
         yield b"data: [DONE]\n\n"
     finally:
         job.cancelled.set()
@@ -216,23 +240,29 @@ def _event(body: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
 
 
-async def _whole(
-    request: HttpRequest, job: Job, inbox: asyncio.Queue[Event], answer: wire.Answer
-) -> Response:
+async def _whole(request: HttpRequest, job: Job, inbox: asyncio.Queue[Event], answer: Answer) -> Response:
     """The whole answer at once; a client that goes cancels the job."""
     gone = asyncio.create_task(_disconnected(request, job))
-    texts, finishes = [""] * job.task.samples, ["length"] * job.task.samples
+    choices = [Choice() for _ in range(job.task.samples)]
     try:
         while not isinstance(event := await inbox.get(), Done):
-            texts[event.sample] += event.text
-            finishes[event.sample] = event.finish or finishes[event.sample]
+            choice = choices[event.sample]
+            choice.text += event.text
+            choice.scores += event.scores
+            choice.finish = event.finish or choice.finish
     finally:
         job.cancelled.set()
         gone.cancel()
     if event.error:
-        raise BadRequest(event.error, status=500)
-    usage = wire.usage(event.prompt_tokens, event.output_tokens, event.reused_tokens)
-    return JSONResponse(answer.whole(texts, finishes, usage))
+        raise _failure(event)
+    counts = usage(event.prompt_tokens, event.output_tokens, event.reused_tokens)
+    return JSONResponse(answer.whole(choices, counts))
+
+
+def _failure(done: Done) -> BadRequest:
+    """The error of a request that broke off."""
+    code = "deadline_exceeded" if done.late else None
+    return BadRequest(done.error or "", status=504 if done.late else 500, code=code)
 
 
 async def _disconnected(request: HttpRequest, job: Job) -> None:

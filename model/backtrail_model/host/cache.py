@@ -1,107 +1,115 @@
 """The keys and values of what was read so far, in buffers that grow by doubling.
 
-transformers' own dynamic cache copies everything at every step. Here a step writes its new rows in
-place, a rejected draft is taken back by moving the length, and a prefix can be copied out for reuse.
+A step writes its new positions in place, a rejected draft is taken back by moving the length, and a
+prefix can be copied out for reuse. All layers share one pair of buffers, so each of these is one
+operation, whatever the depth of the model.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from transformers.cache_utils import Cache, DynamicLayer
 
 ROOM = 128  # positions
 
 
-class GrowingLayer(DynamicLayer):
-    """One layer's keys and values: buffers [batch, heads, capacity, size], of which `length` are in use."""
+class KeyValues:
+    """Keys and values [layers, rows, heads, capacity, size], of whose positions `length` are in use.
 
-    def __init__(self, keys: torch.Tensor | None = None, values: torch.Tensor | None = None) -> None:
-        super().__init__()
-        self.length = 0
-        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
-        if keys is not None and values is not None:
-            self._room = (keys, values)
-            self._show(keys.shape[-2])
+    `pads` says for each row how many positions at its beginning are empty: rows of a batch end at the
+    same place, so that all grow alike, and shorter ones begin later. None if there are none.
+    """
+
+    def __init__(
+        self, keys: torch.Tensor, values: torch.Tensor, length: int, pads: torch.Tensor | None = None
+    ):
+        self._keys, self._values = keys, values
+        self.length = length
+        self.pads = pads
+
+    @classmethod
+    def empty(
+        cls, layers: int, heads: int, size: int, *, dtype: torch.dtype, device: torch.device | str = "cpu"
+    ) -> KeyValues:
+        shape = (layers, 1, heads, 0, size)
+        keys, values = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
+        return cls(keys, values, 0)
+
+    @property
+    def rows(self) -> int:
+        return int(self._keys.shape[1])
 
     @property
     def nbytes(self) -> int:
         """Bytes of the buffers, spare capacity included."""
-        return 0 if self._room is None else self._room[0].nbytes + self._room[1].nbytes
+        return int(self._keys.nbytes + self._values.nbytes)
 
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        start, end = self.length, self.length + key_states.shape[-2]
-        keys, values = self._reserve(end, key_states)
-        keys[:, :, start:end] = key_states
-        values[:, :, start:end] = value_states
-        self._show(end)
-        return self.keys, self.values
+    def reserve(self, count: int) -> None:
+        """Make sure that `count` more positions have room."""
+        end = self.length + count
+        if self._keys.shape[-2] < end:
+            capacity = max(end + ROOM, 2 * self._keys.shape[-2])
+            self._keys, self._values = (self._wider(old, capacity) for old in (self._keys, self._values))
 
-    def _reserve(self, end: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        old = self._room
-        if old is not None and old[0].shape[-2] >= end:
-            return old
-        batch, heads, _, size = like.shape
-        capacity = max(end + ROOM, 0 if old is None else 2 * old[0].shape[-2])
-        new = (like.new_empty(batch, heads, capacity, size), like.new_empty(batch, heads, capacity, size))
-        if old is not None:
-            for source, target in zip(old, new, strict=True):
-                target[:, :, : self.length] = source[:, :, : self.length]
-        self._room = new
+    def _wider(self, old: torch.Tensor, capacity: int) -> torch.Tensor:
+        new = old.new_empty(*old.shape[:-2], capacity, old.shape[-1])
+        new[..., : self.length, :] = old[..., : self.length, :]
         return new
 
-    def _show(self, length: int) -> None:
-        assert self._room is not None
-        self.length, self.is_initialized = length, True
-        self.keys = self._room[0][:, :, :length]
-        self.values = self._room[1][:, :, :length]
+    def write(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put new keys and values [rows, heads, tokens, size] of a layer after the length.
+
+        Returns all of that layer's, the new ones included. The length moves with `advance`, once all
+        layers are written; `reserve` comes first.
+        """
+        end = self.length + keys.shape[-2]
+        held, also = self._keys[layer, :, :, :end], self._values[layer, :, :, :end]
+        held[:, :, self.length :] = keys
+        also[:, :, self.length :] = values
+        return held, also
+
+    def advance(self, count: int) -> None:
+        """Count the positions that were written."""
+        self.length += count
 
     def truncate(self, length: int) -> None:
         """Forget all positions from `length` on."""
-        if length < self.length:
-            self._show(length)
+        self.length = min(self.length, length)
 
-    def prefix(self, length: int) -> GrowingLayer:
-        """A copy of the first row's first `length` positions, without spare capacity."""
-        return GrowingLayer(self.keys[:1, :, :length].clone(), self.values[:1, :, :length].clone())
+    def prefix(self, length: int, room: int = 0) -> KeyValues:
+        """A copy of the first row's first `length` positions, with room for `room` more."""
+        shape = (self._keys.shape[0], 1, self._keys.shape[2], length + room, self._keys.shape[4])
+        keys, values = self._keys.new_empty(shape), self._values.new_empty(shape)
+        keys[..., :length, :] = self._keys[:, :1, :, :length]
+        values[..., :length, :] = self._values[:, :1, :, :length]
+        return KeyValues(keys, values, length)
 
-    def rows(self, index: torch.Tensor) -> GrowingLayer:
-        """A copy with the batch rows of `index`, which may repeat."""
-        index = index.to(self.keys.device)
-        return GrowingLayer(self.keys.index_select(0, index), self.values.index_select(0, index))
+    def select(self, index: Sequence[int]) -> KeyValues:
+        """A copy with the rows of `index`, which may repeat."""
+        chosen = torch.tensor(index, device=self._keys.device)
+        keys, values = (
+            old[..., : self.length, :].index_select(1, chosen) for old in (self._keys, self._values)
+        )
+        return KeyValues(keys, values, self.length, None if self.pads is None else self.pads[chosen])
 
 
-class KeyValues(Cache):
-    """The cache of all layers; the type that the model's forward takes."""
+def side_by_side(caches: Sequence[KeyValues]) -> KeyValues:
+    """One cache of all rows of `caches`; the shorter ones are padded at their beginning.
 
-    def __init__(self, layers: list[GrowingLayer]) -> None:
-        super().__init__(layers=layers)
-
-    @classmethod
-    def empty(cls, layers: int) -> KeyValues:
-        return cls([GrowingLayer() for _ in range(layers)])
-
-    @property
-    def length(self) -> int:
-        """Positions held."""
-        return int(self.layers[0].length)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all buffers, spare capacity included."""
-        return sum(layer.nbytes for layer in self.layers)
-
-    def truncate(self, length: int) -> None:
-        for layer in self.layers:
-            layer.truncate(length)
-
-    def rows(self, index: torch.Tensor) -> KeyValues:
-        """A copy with the batch rows of `index`."""
-        return KeyValues([layer.rows(index) for layer in self.layers])
-
-    def prefix(self, length: int) -> KeyValues:
-        """A copy of the first row's first `length` positions."""
-        return KeyValues([layer.prefix(length) for layer in self.layers])
+    The caches given must have no pads themselves.
+    """
+    length = max(cache.length for cache in caches)
+    pads = torch.tensor([length - cache.length for cache in caches for _ in range(cache.rows)])
+    like = caches[0]._keys
+    shape = (like.shape[0], len(pads), like.shape[2], length, like.shape[4])
+    # Zeros and not whatever was in memory: a masked position still takes part as 0 times its value.
+    whole = KeyValues(like.new_zeros(shape), like.new_zeros(shape), length, pads if pads.any() else None)
+    row = 0
+    for cache in caches:
+        for new, old in ((whole._keys, cache._keys), (whole._values, cache._values)):
+            new[:, row : row + cache.rows, :, length - cache.length :] = old[..., : cache.length, :]
+        row += cache.rows
+    return whole

@@ -19,7 +19,9 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from backtrail_model.fetching.files import Progress, WeightsError
-from backtrail_model.host import sources
+from backtrail_model.host import architecture, sources
+from backtrail_model.host.architecture import Architecture
+from backtrail_model.host.load import choose_form, load
 
 SHARD_BYTES = 400 << 20
 BLOCK = 64  # weights a scale
@@ -40,6 +42,7 @@ def convert(source: Path, target: Path, progress: Progress) -> None:
         progress("conversion", done, total)
     shards.close()
     _save_description(target, config, tokenizer)
+    _prepare_kernel(target)
 
 
 def describe(source: Path) -> tuple[Any, Any]:
@@ -118,6 +121,13 @@ class Shards:
         self._map.update(dict.fromkeys(self._held, name))
         self._bytes += sum(tensor.nbytes for tensor in self._held.values())
         self._held = {}
+
+
+def _prepare_kernel(target: Path) -> None:
+    """Make what the CPU kernel needs (`store.py`) now: the first start has it, and checksums cover it."""
+    form = choose_form()
+    if form.device == "cpu" and form.nf4 and isinstance(architecture.read(target), Architecture):
+        load(target, form)
 
 
 def _save_description(target: Path, config: Any, tokenizer: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from backtrail_model.host.cache import KeyValues
+from backtrail_model.host.cache import ROOM, KeyValues
 
 WORTH_KEEPING = 16  # tokens: below this a copy saves nothing
 
@@ -30,7 +30,7 @@ class Prefixes:
         if length < WORTH_KEEPING:
             return None
         self._held.move_to_end(best)
-        return self._held[best].prefix(length)
+        return self._held[best].prefix(length, ROOM)
 
     def keep(self, ids: list[int], cache: KeyValues) -> None:
         """Hold a copy of the cache of `ids`; drop what it extends, and the oldest while over the limit."""

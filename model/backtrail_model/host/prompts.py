@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from attrs import frozen
+
+PLACE = "\ue000{}\ue001"
+"""Stands for a message's content while the template is rendered: characters of private use."""
 
 FIM_FAMILIES = (
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen2.5-Coder and others after it
@@ -47,9 +51,23 @@ class Prompts:
         self.ends = frozenset(ends)
 
     def chat(self, messages: list[dict[str, str]]) -> list[int]:
-        """Messages with role and content, and the opening of the assistant's answer."""
-        text = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Messages with role and content, and the opening of the assistant's answer.
+
+        Special tokens are the template's alone: one that stands in a message, as code about language
+        models has them, is plain text, so that no message can end itself and begin another.
+        """
+        if all(self.plain(message["content"]) == self._literal(message["content"]) for message in messages):
+            return self.plain(self._rendered(messages))
+        places = [{**message, "content": PLACE.format(at)} for at, message in enumerate(messages)]
+        ids: list[int] = []
+        for part in re.split(PLACE.format("([0-9]+)"), self._rendered(places)):
+            # re.split gives the text around the places and, in between, their numbers.
+            ids += self._literal(messages[int(part)]["content"]) if part.isdecimal() else self.plain(part)
+        return ids
+
+    def _rendered(self, messages: list[dict[str, str]]) -> str:
+        text: str = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return text
 
     def plain(self, text: str) -> list[int]:
         """A text to go on from; special tokens written in it count as such."""
@@ -68,6 +86,12 @@ class Prompts:
     def _literal(self, text: str) -> list[int]:
         tokens = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
         return list(tokens["input_ids"])
+
+    def token(self, token: int) -> str:
+        """One token as text, special ones by their names; part of a character shows as U+FFFD."""
+        return str(
+            self._tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        )
 
     def decode(self, ids: list[int]) -> str:
         """The text of tokens, as it stands: nothing is tidied up."""

@@ -1,8 +1,6 @@
-"""Which token comes next: greedy, or drawn with a temperature and a nucleus."""
+"""Which token comes next: greedy, or drawn with a temperature and a nucleus; and how likely it was."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from attrs import frozen
@@ -21,6 +19,14 @@ class Sampling:
         generator = torch.Generator()
         generator.manual_seed((self.seed * 1_000_003 + sample) % (1 << 63))
         return generator
+
+
+@frozen
+class Score:
+    """The logarithm of a token's probability, and the likeliest tokens at its place with theirs."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 def pick(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
@@ -42,16 +48,9 @@ def nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
     return probabilities.index_fill(0, index[outside], 0.0)
 
 
-def draft(ids: Sequence[int], longest: int, count: int) -> list[int]:
-    """Guess what follows: find where the last tokens occurred before, and take what came after them then.
-
-    Tries the last `longest` tokens, then fewer, down to 2; the latest occurrence wins. At most `count`
-    tokens, none if there is no earlier occurrence.
-    """
-    size = len(ids)
-    for length in range(min(longest, size - 1), 1, -1):
-        tail = list(ids[size - length :])
-        for start in range(size - length - 1, -1, -1):
-            if ids[start] == tail[0] and list(ids[start : start + length]) == tail:
-                return list(ids[start + length : start + length + count])
-    return []
+def score(logits: torch.Tensor, token: int, top: int) -> Score:
+    """How likely `token` was by the model's own distribution, before temperature and nucleus."""
+    logprobs = torch.log_softmax(logits, dim=-1)
+    best = logprobs.topk(top) if top else None
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True) if best else ()
+    return Score(float(logprobs[token]), tuple(pairs))

@@ -9,6 +9,7 @@ import secrets
 import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import FrameType
 
 import torch
@@ -34,14 +35,16 @@ def main(
     port: int | None = None,
     token: str | None = None,
     *,
+    adapter: Path | None = None,
     quiet: bool = False,
     anywhere: bool = False,
     progress: weights.Progress = weights.silent,
 ) -> int:
-    """Serve `model` until SIGINT or SIGTERM; the exit status.
+    """Serve `model`, with the adapter in a folder laid over it if one is given; the exit status.
 
-    `port` None takes 8763, or any free one if that is taken; 0 takes any. A `host` that is not loopback
-    is refused unless `anywhere`. The token comes from `token`, BACKTRAIL_TOKEN, or chance.
+    It ends with SIGINT or SIGTERM. `port` None takes 8763, or any free one if that is taken; 0 takes any. A
+    `host` that is not loopback is refused unless `anywhere`. The token comes from `token`, BACKTRAIL_TOKEN,
+    or chance.
     """
     if not anywhere and not _is_loopback(host):
         _say(f"backtrail host: {host} can be reached from outside. Say so explicitly if you mean it.")
@@ -50,7 +53,7 @@ def main(
         name, reason = choose_model(model)
         listener = _listen(host, port)
         folder = weights.prepare(name, progress)
-        loaded = load(folder)
+        loaded = load(folder, adapter=adapter)
     except weights.WeightsError as error:
         _say(f"backtrail host: {error}")
         return 1

@@ -1,9 +1,7 @@
-"""The OpenAI wire: requests checked field by field, answers and stream events as plain dictionaries."""
+"""The OpenAI wire: requests, checked field by field. What is answered is in answers.py."""
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -11,6 +9,7 @@ from attrs import frozen
 
 MAX_SAMPLES = 32
 MAX_STOPS = 16
+MAX_LOGPROBS = 20
 DEFAULT_TOKENS = 512
 
 Kind = Literal["chat", "text"]
@@ -48,6 +47,8 @@ class Request:
     stream: bool = False
     include_usage: bool = False
     priority: Literal["person", "prefetch"] = "person"
+    logprobs: int | None = None
+    """How many of the likeliest tokens to score at each place besides the one taken; None: no scores."""
 
 
 HARMLESS = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
@@ -57,8 +58,6 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "presence_penalty": (0, None),
     "frequency_penalty": (0, None),
     "logit_bias": ({}, None),
-    "logprobs": (False, None),
-    "top_logprobs": (0, None),
     "echo": (False, None),
     "best_of": (1, None),
     "response_format": ({"type": "text"}, None),
@@ -82,10 +81,11 @@ COMMON = frozenset(
         "stream",
         "stream_options",
         "priority",
+        "logprobs",
     }
 )
 OWN: Mapping[Kind, frozenset[str]] = {
-    "chat": COMMON | {"messages", "max_completion_tokens"},
+    "chat": COMMON | {"messages", "max_completion_tokens", "top_logprobs"},
     "text": COMMON | {"prompt", "suffix"},
 }
 
@@ -112,7 +112,16 @@ def parse(body: Any, kind: Kind) -> Request:
         stream=take.flag("stream"),
         include_usage=_include_usage(body),
         priority=_priority(body.get("priority")),
+        logprobs=_chat_logprobs(take) if kind == "chat" else take.whole("logprobs", 0, MAX_LOGPROBS),
     )
+
+
+def _chat_logprobs(take: _Fields) -> int | None:
+    """Chat says whether by one field and how many by another."""
+    asked, top = take.flag("logprobs"), take.whole("top_logprobs", 0, MAX_LOGPROBS)
+    if top and not asked:
+        raise BadRequest("'top_logprobs' needs 'logprobs': true", "top_logprobs")
+    return (top or 0) if asked else None
 
 
 def _refuse_unsupported(body: Mapping[str, Any], kind: Kind) -> None:
@@ -137,7 +146,7 @@ class _Fields:
         value = default if value is None else value
         if not isinstance(value, str):
             raise BadRequest(f"{name!r} must be a string", name)
-        return value
+        return _unicode(value, name)
 
     def whole(self, name: str, low: int, high: int) -> int | None:
         value = self._body.get(name)
@@ -182,12 +191,22 @@ def _message(message: Any, place: int) -> Mapping[str, str]:
 
 def _content(content: Any, where: str) -> str:
     if isinstance(content, str):
-        return content
+        return _unicode(content, f"{where}.content")
     parts = content if isinstance(content, list) else [None]
     texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
     if not all(isinstance(text, str) for text in texts):
         raise BadRequest(f"{where}.content must be a string or a list of text parts", "messages")
-    return "".join(map(str, texts))
+    return _unicode("".join(map(str, texts)), f"{where}.content")
+
+
+def _unicode(text: str, name: str) -> str:
+    """The text, if it is one: JSON can spell half a surrogate pair, which no tokenizer reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = f"{name!r} is not valid UTF-8: half a surrogate pair at character {error.start}"
+        raise BadRequest(message, name.partition("[")[0]) from error
+    return text
 
 
 def _stops(value: Any) -> tuple[str, ...]:
@@ -220,71 +239,3 @@ def _priority(value: Any) -> Literal["person", "prefetch"]:
     if value == "prefetch":
         return "prefetch"
     raise BadRequest("'priority' must be person or prefetch", "priority")
-
-
-@frozen
-class Answer:
-    """Makes the bodies of one answer, which share their id, time and model."""
-
-    kind: Kind
-    model: str
-    id: str
-    created: int
-
-    @classmethod
-    def to(cls, request: Request, model: str) -> Answer:
-        prefix = "chatcmpl" if request.kind == "chat" else "cmpl"
-        return cls(request.kind, model, f"{prefix}-{secrets.token_hex(12)}", int(time.time()))
-
-    def _body(self, object_: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        head = {"id": self.id, "object": object_, "created": self.created, "model": self.model}
-        return {**head, "choices": choices}
-
-    def whole(self, texts: list[str], finishes: list[str], usage: dict[str, Any]) -> dict[str, Any]:
-        """The answer of a request that does not stream."""
-        pairs = enumerate(zip(texts, finishes, strict=True))
-        choices = [self._choice(index, text, finish) for index, (text, finish) in pairs]
-        object_ = "chat.completion" if self.kind == "chat" else "text_completion"
-        return {**self._body(object_, choices), "usage": usage}
-
-    def _choice(self, index: int, text: str, finish: str) -> dict[str, Any]:
-        if self.kind == "text":
-            return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
-        message = {"role": "assistant", "content": text, "refusal": None}
-        return {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
-
-    def opening(self, index: int) -> dict[str, Any] | None:
-        """The first event of a sample: chat names the role, text has none."""
-        if self.kind == "text":
-            return None
-        return self._event(index, {"role": "assistant", "content": ""}, None)
-
-    def piece(self, index: int, text: str, finish: str | None) -> list[dict[str, Any]]:
-        """The events of new text, and of the end."""
-        if self.kind == "text":
-            return [self._text_event(index, text, finish)]
-        events = [self._event(index, {"content": text}, None)] if text else []
-        return events + ([self._event(index, {}, finish)] if finish else [])
-
-    def usage(self, usage: dict[str, Any]) -> dict[str, Any]:
-        """The last event, when asked for: no choices, the counts."""
-        object_ = "chat.completion.chunk" if self.kind == "chat" else "text_completion"
-        return {**self._body(object_, []), "usage": usage}
-
-    def _event(self, index: int, delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._body("chat.completion.chunk", [choice])
-
-    def _text_event(self, index: int, text: str, finish: str | None) -> dict[str, Any]:
-        choice = {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
-        return self._body("text_completion", [choice])
-
-
-def usage(prompt: int, output: int, reused: int) -> dict[str, Any]:
-    """Token counts in OpenAI's shape."""
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": reused},
-    }

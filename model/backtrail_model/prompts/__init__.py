@@ -15,3 +15,8 @@ def _template(name: str) -> Template:
 def fill(name: str, **values: str) -> str:
     """The prompt `name` with its placeholders filled. Raises KeyError when one has no value."""
     return _template(name).substitute(values).strip()
+
+
+def script(name: str) -> str:
+    """The text of `name`.script, a program of ours that is run beside a candidate."""
+    return resources.files(__name__).joinpath(f"{name}.script").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from backtrail_model.repair.candidates import Original
 
@@ -60,18 +60,37 @@ def _indented(code: str, indent: str) -> list[str]:
 
 
 def _code(original: Original, code: str) -> Iterator[str]:
+    """Definitions that the file has are replaced; imports and helpers that it lacks are added to it."""
+    code = textwrap.dedent(code)
     try:
-        tree = ast.parse(textwrap.dedent(code))
+        tree = ast.parse(code)
     except (SyntaxError, ValueError):
         return
-    text = original.text
+    text, added = original.text, []
+    known = {node.name for node in ast.walk(original.source.tree) if isinstance(node, Definition)}
     for node in tree.body:
-        if isinstance(node, Definition):
-            text = _replace_definition(text, node, textwrap.dedent(code)) or text
-        elif isinstance(node, ast.Import | ast.ImportFrom) and ast.unparse(node) not in text:
-            text = ast.unparse(node) + "\n" + text
+        if isinstance(node, Definition) and node.name in known:
+            text = _replace_definition(text, node, code) or text
+        elif isinstance(node, Definition) or (
+            isinstance(node, ast.Import | ast.ImportFrom) and ast.unparse(node) not in text
+        ):
+            added.append(ast.get_source_segment(code, node) or "")
     if text != original.text:
-        yield text
+        yield _with_added(text, added)
+
+
+def _with_added(text: str, added: Sequence[str]) -> str:
+    """At the top, but after the docstring and what has to come before all else."""
+    if not added:
+        return text
+    first = 0
+    for node in ast.parse(text).body:
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not docstring and not isinstance(node, ast.Import | ast.ImportFrom):
+            break
+        first = node.end_lineno or first
+    lines = text.split("\n")
+    return "\n".join([*lines[:first], *added, *lines[first:]])
 
 
 def _replace_definition(text: str, new: Definition, code: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from bisect import bisect_left, bisect_right
+from functools import cached_property
 from pathlib import Path
 
 from attrs import field, frozen
@@ -29,17 +31,38 @@ class Original:
     path: Path
     source: Source
     tests: TestCode = field(repr=False)
-    key: str = field(repr=False)
-    protected: tuple[str, ...] = field(repr=False)
 
     @classmethod
     def of(cls, path: Path, text: str, tests: TestCode) -> Original:
         """Raises SyntaxError (or ValueError for a null character) when the text does not parse."""
-        return cls(path, Source(text), tests, identity(text), tests.protected(path, text))
+        identity(text)
+        return cls(path, Source(text), tests)
 
     @property
     def text(self) -> str:
         return self.source.text
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        """Whole lines of each statement at the top; none when two share a line."""
+        spans: list[tuple[int, int]] = []
+        for node in self.source.tree.body:
+            decorators = [each.lineno for each in getattr(node, "decorator_list", ())]
+            first = self.source.line_start(min([node.lineno, *decorators]))
+            if spans and first < spans[-1][1]:
+                return []
+            spans.append((first, self.source.line_start((node.end_lineno or node.lineno) + 1)))
+        return spans
+
+    def part(self, start: int, end: int) -> tuple[int, int]:
+        """The lines that an edit is to be judged by: those of the statement at the top that it lies in, so
+        that a large file is not parsed for every edit; of an edit elsewhere the whole text."""
+        firsts = [first for first, _ in self._spans]
+        # What is put in between two statements belongs to the one before, as a line at its end does.
+        place = (bisect_left(firsts, start) if start == end else bisect_right(firsts, start)) - 1
+        if place >= 0 and end <= self._spans[place][1]:
+            return self._spans[place]
+        return 0, len(self.text)
 
 
 @frozen
@@ -95,15 +118,18 @@ def candidate(
     text = old[:start] + replacement + old[end:]
     if text == old:
         return Rejected("no change")
+    first, last = original.part(start, end)
+    part = old[first:start] + replacement + old[end:last]
     try:
-        key = identity(text)
-        protected = original.tests.protected(original.path, text)
+        key, key_before = identity(part), identity(old[first:last])
+        protected = original.tests.protected(original.path, part)
     except (SyntaxError, ValueError):
         return Rejected("does not parse")
-    if key == original.key:
+    if key == key_before:
         return Rejected("no change")
-    if protected != original.protected:
+    if protected != original.tests.protected(original.path, old[first:last]):
         return Rejected("changes a test")
+    key = f"{first} {key}"
     return Candidate(
         original.path, text, start, end, old[start:end], replacement, proposer, note, key, promise, prompted
     )

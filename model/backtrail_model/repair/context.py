@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -22,11 +23,24 @@ class Attempts:
 
     tried: list[tuple[Candidate, Verdict]] = field(factory=list)
     passed: list[Candidate] = field(factory=list)
-    filled: set[tuple[str, Path, int]] = field(
-        factory=set
-    )  # kind, file and offset of the holes that were filled
+    ran: set[str] = field(factory=set)  # keys of the candidates that were run
+    better: set[str] = field(factory=set)  # keys of those that passed more tests than the program did
     prompts: list[Prompted] = field(factory=list)
     skipped: list[str] = field(factory=list)  # why a proposer could not do its part
+    _news: asyncio.Event = field(factory=asyncio.Event, repr=False)
+
+    def note(self, candidate: Candidate, verdict: Verdict) -> None:
+        """A candidate was run."""
+        self.tried.append((candidate, verdict))
+        self.ran.add(candidate.key)
+        self._news.set()
+
+    async def until_ran(self, keys: Iterable[str]) -> None:
+        """Returns when the candidates with these keys were run."""
+        wanted = set(keys)
+        while not self.ran >= wanted:
+            self._news.clear()
+            await self._news.wait()
 
     def best(self) -> tuple[Candidate, Verdict] | None:
         """The candidate that passed the most tests; of equals the most promising one."""
@@ -88,3 +102,17 @@ def _originals(history: History, tests: TestCode) -> dict[Path, Original]:
             except (SyntaxError, ValueError):
                 continue
     return found
+
+
+def vouching(context: RepairContext, candidate: Candidate) -> int:
+    """How many tests ran the function that a candidate changes. A run without tests counts as one."""
+    source = context.originals[candidate.path].source
+    first, last = source.function_lines(source.line_of(candidate.start))
+    hits = (
+        hit
+        for line, found in context.trace.lines(candidate.path).items()
+        if first <= line <= last
+        for hit in found
+    )
+    frames = context.trace.frames
+    return len({frames[hit.frame].item for hit in hits if frames[hit.frame].code.name != "<module>"}) or 1

@@ -12,7 +12,10 @@ from backtrail_model.repair.candidates import Candidate, Prompted
 from backtrail_model.repair.flags import orphans
 from backtrail_model.repair.verdicts import Verdict
 
-ENOUGH_VOTES = 3
+AGREED = 2.0
+"""So much weight of independent proposals makes a second opinion, see `votes.py`."""
+ENOUGH_TESTS = 2
+LITTLE = "little evidence"
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n\s*")
 
 
@@ -28,25 +31,46 @@ class LineEdit:
 
 @frozen
 class Fix:
-    """`votes` counts the answers of models that were this very program; `size` the tokens that change."""
+    """`votes` counts the answers of models that were this very program; `agreed` weighs all proposals that
+    behave like it; `vouching` tests run the changed function; `examples` of its docstring hold; `size` is in
+    tokens that change."""
 
     candidate: Candidate
     verdict: Verdict
-    title: str
+    changes: str  # "changes 1 line"
     edits: tuple[LineEdit, ...]
     diff: str
     seconds: float  # since the search began
     proposer: str
     flags: tuple[str, ...]
     votes: int = 0
+    agreed: float = 0.0
+    vouching: int = ENOUGH_TESTS
+    examples: int = 0
     orphans: int = 0  # names that are written, but no longer read
     size: int = 0
     before: str = field(default="", repr=False)
 
     @property
-    def preferred(self) -> bool:
-        """Passed everything and looks honest; an editor may apply it as the obvious choice."""
+    def little(self) -> bool:
+        """One test alone says that it is right, and no second opinion."""
+        return self.vouching < ENOUGH_TESTS and self.agreed < AGREED
+
+    @property
+    def honest(self) -> bool:
+        """Passed everything and looks honest; may be applied when a person asks for that."""
         return self.verdict.passed and not self.flags
+
+    @property
+    def preferred(self) -> bool:
+        """Honest, and not by one test's word only; an editor may apply it as the obvious choice."""
+        return self.honest and not self.little
+
+    @property
+    def title(self) -> str:
+        little = f", {LITTLE}" if self.little else ""
+        said = "".join(f"; {flag}" for flag in self.flags)
+        return f"{self.verdict.summary}{little}, {self.changes}{said}"
 
     @property
     def prompted(self) -> Prompted | None:
@@ -54,11 +78,12 @@ class Fix:
         return self.candidate.prompted
 
     @property
-    def rank(self) -> tuple[int, int, int, int, float, str]:
-        """Smaller is better. Honest first, then what models agree on, then the smallest change."""
-        promise = self.candidate.promise
-        votes = min(self.votes, ENOUGH_VOTES)
-        return (len(self.flags), -votes, self.orphans, self.size, -promise, self.candidate.key)
+    def rank(self) -> tuple[int, int, float, int, int, int, float, str]:
+        """Smaller is better. Honest first, then what the docstring bears out, then what independent proposals
+        agree on, then the smallest change."""
+        agreed = round(self.agreed, 1)
+        small = (self.orphans, self.size, -self.votes, -self.candidate.promise, self.candidate.key)
+        return (len(self.flags), -self.examples, -agreed, *small)
 
 
 def fix_of(
@@ -68,22 +93,21 @@ def fix_of(
     *,
     seconds: float,
     flags: tuple[str, ...],
-    votes: int = 0,
+    vouching: int = ENOUGH_TESTS,
 ) -> Fix:
     edits = tuple(line_edits(before, candidate.text))
     changed = sum(max(edit.end - edit.start, edit.new_text.count("\n")) for edit in edits)
     lines = "line" if changed == 1 else "lines"
-    said = "".join(f"; {flag}" for flag in flags)
     return Fix(
         candidate=candidate,
         verdict=verdict,
-        title=f"{verdict.summary}, changes {changed} {lines}{said}",
+        changes=f"changes {changed} {lines}",
         edits=edits,
         diff=diff(before, candidate.text, candidate.path.name),
         seconds=seconds,
         proposer=candidate.proposer,
         flags=flags,
-        votes=votes,
+        vouching=vouching,
         orphans=orphans(before, candidate.text),
         size=size_of(before, candidate.text),
         before=before,

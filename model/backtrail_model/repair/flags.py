@@ -9,6 +9,7 @@ from collections.abc import Iterator
 SPECIAL_CASE = "special-cases the test's values"
 SWALLOWS = "swallows an exception"
 ASSERTION = "removes an assertion or a check that raises"
+WEAKENED = "changes an assertion of the program"
 PARTLY = "other tests still fail, as they did before"
 
 EVERYDAY = (None, True, False, "", " ", 100, 1000, *range(11), 0.0, 0.5, 1.0, 2.0)
@@ -28,6 +29,8 @@ def flags(before: str, after: str, test_source: str) -> tuple[str, ...]:
         found.append(SWALLOWS)
     if _checks(new) < _checks(old):
         found.append(ASSERTION)
+    elif _assertions(old) - _assertions(new):
+        found.append(WEAKENED)
     return tuple(found)
 
 
@@ -83,6 +86,10 @@ def _is_nothing(node: ast.stmt) -> bool:
         case ast.Expr(value=ast.Constant()):
             return True
     return False
+
+
+def _assertions(tree: ast.AST) -> Counter[str]:
+    return Counter(ast.dump(node) for node in ast.walk(tree) if isinstance(node, ast.Assert))
 
 
 def _checks(tree: ast.AST) -> int:

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from backtrail_model.repair.candidates import Original
 from backtrail_model.repair.suspects import Suspect
+from backtrail_tracer.statements import header_parts
 
 LONGEST_FUNCTION = 80
 """Lines around a hole. Of a longer function only the lines around the hole are shown."""
@@ -33,6 +34,10 @@ class Hole:
         if self.one_line:
             first = text.lstrip("\n").split("\n", 1)[0].rstrip()
             yield from [first] if first else []
+            # What stands after the hole is sometimes written once more.
+            rest = self.suffix.split("\n", 1)[0].rstrip()
+            if rest.strip() and first.endswith(rest) and first != rest:
+                yield first[: -len(rest)]
             return
         lines = text.split("\n")
         for count in range(len(lines), 0, -1):
@@ -59,7 +64,7 @@ def replacing(original: Original, suspect: Suspect, hint: str = "") -> Hole:
         suspect,
         suspect.start,
         suspect.end,
-        _preamble(original, suspect, hint) + text[before : suspect.start],
+        preamble(original, suspect.line, hint) + text[before : suspect.start],
         text[suspect.end : after],
         "\n" not in text[suspect.start : suspect.end],
         f"line {suspect.line}",
@@ -76,11 +81,42 @@ def inserting(original: Original, suspect: Suspect, hint: str = "") -> Hole:
         suspect,
         line_start,
         line_start,
-        _preamble(original, suspect, hint) + text[before:line_start] + indent,
+        preamble(original, suspect.line, hint) + text[before:line_start] + indent,
         "\n" + text[line_start:after],
         True,
         f"before line {suspect.line}",
     )
+
+
+MOST_EXPRESSIONS = 3
+LONG = 24
+
+
+def masking(original: Original, suspect: Suspect, start: int, end: int) -> Hole:
+    """A part of the statement is missing."""
+    before, after = _around(original, suspect)
+    text = original.text
+    head = preamble(original, suspect.line) + text[before:start]
+    note = f"line {suspect.line}, {text[start:end]}"
+    return Hole(original, suspect, start, end, head, text[end:after], True, note)
+
+
+def expressions(original: Original, suspect: Suspect) -> list[tuple[int, int]]:
+    """Where the parts of a longer statement stand, larger ones first."""
+    if suspect.end - suspect.start < LONG or "\n" in original.text[suspect.start : suspect.end]:
+        return []
+    nodes = (inner for part in header_parts(suspect.statement.node) for inner in ast.walk(part))
+    spans = {
+        original.source.span(node) for node in nodes if isinstance(node, ast.expr) and _may_be_hole(node)
+    }
+    inside = [span for span in spans if suspect.start < span[0] and span[1] - span[0] >= 3]
+    return sorted(inside, key=lambda span: (span[0] - span[1], span))[:MOST_EXPRESSIONS]
+
+
+def _may_be_hole(node: ast.expr) -> bool:
+    if isinstance(node, ast.JoinedStr | ast.FormattedValue):
+        return False  # before Python 3.12 what is in an f-string has no usable position
+    return isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
 
 
 def _around(original: Original, suspect: Suspect) -> tuple[int, int]:
@@ -93,9 +129,9 @@ def _around(original: Original, suspect: Suspect) -> tuple[int, int]:
     return source.line_start(first), source.line_start(last + 1)
 
 
-def _preamble(original: Original, suspect: Suspect, hint: str) -> str:
+def preamble(original: Original, line: int, hint: str = "") -> str:
     """Imports, the module's constants, and the signatures of the file's functions that this one calls."""
-    first, last = original.source.function_lines(suspect.line)
+    first, last = original.source.function_lines(line)
     called = _called(original, first, last)
     parts = []
     for node in original.source.tree.body:

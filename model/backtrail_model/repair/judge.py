@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -13,10 +14,13 @@ from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.verdicts import Verdict, Verifier
 
 MULTIPLE = 4.0
-"""A candidate may take this many times what the passing tests took."""
-LEAST_WALL_S = 0.5
-START_S = 1.5
-"""What starting a run may cost until a few have been seen."""
+"""A candidate may compute this many times what the passing tests took."""
+LEAST_CPU_S = 0.1
+START_S = 0.8
+"""What a run may cost beside its tests, until one has been seen."""
+WALL = 8.0
+"""On a busy machine a second of computing takes longer; so long is waited for one that does not compute."""
+LEAST_WALL_S = 1.5
 ENDLESS = ("timeout", "killed")
 
 
@@ -28,16 +32,24 @@ class Judge:
     verifier: Verifier
     _overheads: list[float] = field(factory=list)
 
-    async def __call__(self, candidate: Candidate) -> Verdict:
-        """The verdict on the failing test when that fails, else the verdict on all tests of the entry."""
+    async def __call__(self, candidate: Candidate, patience: float = 1.0) -> Verdict:
+        """The verdict on the failing test when that fails, else the verdict on all tests of the entry.
+
+        `patience` multiplies the limits.
+        """
         overlay = {candidate.path: candidate.text}
-        item = self.context.item
+        item, run = self.context.item, partial(self._run, overlay, patience)
         if item is None or len(self.context.trace.items) <= 1:
-            return await self._run(overlay, (), self._all_s(), stop_first=False)
-        first = await self._run(overlay, (item.name,), self._one_s(), stop_first=True)
+            return await run((), self._all_s(), stop_first=False)
+        first = await run((item.name,), self._one_s(), stop_first=True)
         if not first.passed:
             return first
-        return await self._run(overlay, (), self._all_s(), stop_first=self._whole)
+        return await run((), self._all_s(), stop_first=self._whole)
+
+    def better(self, verdict: Verdict) -> bool:
+        """Whether the failing test has come further: it passed, or more of the tests did."""
+        item, now = self.context.item, {one.name for one in verdict.items if one.outcome == "passed"}
+        return (item is not None and item.name in now) or len(now) > len(self.context.trace.passed_items)
 
     def accepts(self, verdict: Verdict) -> tuple[str, ...] | None:
         """The flags of a verdict that makes a fix: none when everything passed. None: it makes no fix.
@@ -63,17 +75,28 @@ class Judge:
         return not self.context.trace.items
 
     async def _run(
-        self, overlay: dict[Path, str], items: tuple[str, ...], tests_s: float, *, stop_first: bool
+        self,
+        overlay: dict[Path, str],
+        patience: float,
+        items: tuple[str, ...],
+        tests_s: float,
+        *,
+        stop_first: bool,
     ) -> Verdict:
-        overhead = (
-            max(self._overheads, default=START_S) if len(self._overheads) < 5 else median(self._overheads) * 2
+        cpu_s = patience * (LEAST_CPU_S + MULTIPLE * tests_s + self._overhead_s)
+        wall_s = max(LEAST_WALL_S, WALL * cpu_s)
+        verdict = await self.verifier.verify(
+            overlay, items, wall_s=wall_s, cpu_s=cpu_s, stop_first=stop_first
         )
-        wall_s = max(LEAST_WALL_S, MULTIPLE * tests_s + overhead)
-        verdict = await self.verifier.verify(overlay, items, wall_s=wall_s, stop_first=stop_first)
         if verdict.status not in ENDLESS:
             inside = sum(item.seconds for item in verdict.items)
-            self._overheads = [*self._overheads[-19:], max(0.0, verdict.seconds - inside)]
+            self._overheads = [*self._overheads[-19:], max(0.0, (verdict.cpu_s or verdict.seconds) - inside)]
         return verdict
+
+    @property
+    def _overhead_s(self) -> float:
+        """What a run costs beside its tests, by those that were seen."""
+        return 3 * median(self._overheads) if self._overheads else START_S
 
     def _one_s(self) -> float:
         """What the failing test may take: as long as the slowest that passed, or as itself if it ended."""

@@ -12,22 +12,27 @@ import heapq
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from attrs import define, evolve, field, frozen
 
 from backtrail_model.repair import flags as fishy
+from backtrail_model.repair.behaviour import Subject, observe, subject_of
 from backtrail_model.repair.candidates import Candidate
-from backtrail_model.repair.context import RepairContext
-from backtrail_model.repair.fixes import Fix, fix_of
+from backtrail_model.repair.context import RepairContext, vouching
+from backtrail_model.repair.fixes import AGREED, Fix, fix_of
 from backtrail_model.repair.judge import Judge
 from backtrail_model.repair.proposers.base import Proposer
-from backtrail_model.repair.verdicts import Verdict, Verifier
+from backtrail_model.repair.verdicts import Observer, Verdict, Verifier
+from backtrail_model.repair.votes import Votes
 
 SETTLE_S = 3.0
-AGREED = 2
-BLIND_SETTLE_S = 12.0
-"""What fewer than `AGREED` answers of models were has to wait longer for a better one: it may fit the
-tests by chance."""
+BLIND_SETTLE_S = 20.0
+"""What independent proposals do not agree on has to wait longer for a better one: it may fit the tests by
+chance."""
+PATIENT = 8.0
+LATE = 0.05
+"""A candidate that came to its limit gets another chance, much later, with a much longer one."""
 
 
 @frozen
@@ -52,7 +57,7 @@ async def repair(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> AsyncGenerator[Fix, None]:
     """Yields fixes, each better than the one before. Ends when the candidates or the budget end, or
-    `settle_s` after the first fix that two answers of models agree on, `blind_settle_s` after any first
+    `settle_s` after the first fix that proposals agree on, `blind_settle_s` after any first
     fix (the same where no model takes part). `at_once` candidates run side by side. Closing the
     generator stops the models, the runs and everything else. Raises what a proposer or the verifier raises.
     """
@@ -93,11 +98,13 @@ class _Search:
     running: int = 0  # candidates under verification
     offered: Fix | None = None
     _queue: list[tuple[float, int, Candidate]] = field(factory=list)
-    _votes: dict[str, int] = field(factory=dict)  # key -> answers of models that were this program
+    _votes: Votes = field(factory=Votes)
     _passed: dict[str, Fix] = field(factory=dict)
+    _late: set[str] = field(factory=set)
+    _subjects: dict[tuple[Path, int], Subject | None] = field(factory=dict)
     _count: int = 0
     _first_at: float | None = None
-    _voted_at: float | None = None
+    _agreed_at: float | None = None
     _news: asyncio.Event = field(factory=asyncio.Event)
 
     def changed(self) -> None:
@@ -116,12 +123,13 @@ class _Search:
             self.changed()
 
     def _add(self, candidate: Candidate, by_model: bool) -> None:
-        is_new = candidate.key not in self._votes
-        self._votes[candidate.key] = self._votes.get(candidate.key, 0) + by_model
-        if is_new:
-            self._count += 1
-            heapq.heappush(self._queue, (-candidate.promise, self._count, candidate))
+        if self._votes.add(candidate, by_model=by_model):
+            self._push(candidate, candidate.promise)
         self.changed()
+
+    def _push(self, candidate: Candidate, promise: float) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (-promise, self._count, candidate))
 
     async def verify(self) -> None:
         while not self._over():
@@ -131,28 +139,70 @@ class _Search:
             _, _, candidate = heapq.heappop(self._queue)
             self.running += 1
             try:
-                self._judged(candidate, await self.judge(candidate))
+                await self._try(candidate)
             finally:
                 self.running -= 1
                 self.changed()
 
-    def _judged(self, candidate: Candidate, verdict: Verdict) -> None:
-        self.context.attempts.tried.append((candidate, verdict))
-        flags = self.judge.accepts(verdict)
+    async def _try(self, candidate: Candidate) -> None:
+        late = candidate.key in self._late
+        verdict = await self.judge(candidate, PATIENT if late else 1.0)
+        if verdict.status == "timeout" and not late:
+            self._late.add(candidate.key)
+            self._push(candidate, LATE * candidate.promise)
+        if self._judged(candidate, verdict):
+            self.changed()
+            await self._watch(candidate)
+
+    def _judged(self, candidate: Candidate, verdict: Verdict) -> bool:
+        """Whether it makes a fix."""
+        attempts, flags = self.context.attempts, self.judge.accepts(verdict)
         if flags is not None:
             before = self.context.originals[candidate.path].text
             flags += fishy.flags(before, candidate.text, self.context.evidence.test.source)
             seconds = time.monotonic() - self.started
-            self._passed[candidate.key] = fix_of(candidate, before, verdict, seconds=seconds, flags=flags)
-            self.context.attempts.passed.append(candidate)
+            self._passed[candidate.key] = fix_of(
+                candidate,
+                before,
+                verdict,
+                seconds=seconds,
+                flags=flags,
+                vouching=vouching(self.context, candidate),
+            )
+            attempts.passed.append(candidate)
+        if self.judge.better(verdict):
+            attempts.better.add(candidate.key)
+        attempts.note(candidate, verdict)
         best = self._best()
-        tried = len(self.context.attempts.tried)
         seconds = time.monotonic() - self.started
-        self.report(Progress(tried, len(self._queue), seconds, best.title if best else ""))
+        self.report(Progress(len(attempts.tried), len(self._queue), seconds, best.title if best else ""))
+        return flags is not None
+
+    async def _watch(self, candidate: Candidate) -> None:
+        """Sees what a fix does on other inputs, where that can be seen."""
+        if not isinstance(self.judge.verifier, Observer):
+            return
+        place = (candidate.path, self.context.originals[candidate.path].source.line_of(candidate.start))
+        if place not in self._subjects:
+            self._subjects[place] = subject_of(self.context, candidate)
+        subject = self._subjects[place]
+        if subject is not None:
+            seen = await observe(self.judge.verifier, subject, candidate)
+            if seen is not None:
+                self._votes.observed(candidate.key, seen)
 
     def _best(self) -> Fix | None:
-        voted = (evolve(fix, votes=self._votes[key]) for key, fix in self._passed.items())
-        return min(voted, key=lambda fix: fix.rank, default=None)
+        known = [self._with_votes(fix) for fix in self._passed.values()]
+        return min(known, key=lambda fix: fix.rank, default=None)
+
+    def _with_votes(self, fix: Fix) -> Fix:
+        key, votes = fix.candidate.key, self._votes
+        return evolve(
+            fix,
+            votes=votes.count(key),
+            agreed=votes.weight(key, self._passed),
+            examples=votes.examples(key),
+        )
 
     def _over(self) -> bool:
         return not self.producing and not self._queue and not self.running
@@ -161,11 +211,26 @@ class _Search:
         now = time.monotonic()
         if best is not None:
             self._first_at = self._first_at or now
-            if best.votes >= AGREED:
-                self._voted_at = self._voted_at or now
+            if best.agreed >= AGREED:
+                self._agreed_at = self._agreed_at or now
         budget, settle, blind = self.limits
-        ends = [(self.started, budget), (self._voted_at, settle), (self._first_at, blind)]
+        if best is not None and not best.little:
+            blind = max(settle, blind / 2)  # several tests are for it
+        ends = [(self.started, budget), (self._agreed_at, settle), (self._first_at, blind)]
         return min(since + seconds for since, seconds in ends if since is not None)
+
+    def _is_news(self, best: Fix) -> bool:
+        """Better than what is on offer, and neither the same nor the same in other words."""
+        if self.offered is None:
+            return True
+        before = self._with_votes(self.offered)
+        if best.candidate.key == before.candidate.key:
+            gained = before.little != self.offered.little
+            self.offered = before
+            return gained  # its title says more now
+        same = self._votes.same(best.candidate.key, before.candidate.key)
+        smaller = (len(best.flags), best.size) < (len(before.flags), before.size)
+        return best.rank < before.rank and (smaller or not same)
 
     async def next_better(self, tasks: Sequence[asyncio.Task[None]]) -> Fix | None:
         """The next fix that is better than the one on offer; None at the deadline or at the end."""
@@ -174,11 +239,8 @@ class _Search:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                     raise error
             best = self._best()
-            if best is not None and (self.offered is None or best.rank < self.offered.rank):
-                same = self.offered is not None and best.candidate.key == self.offered.candidate.key
-                if not same:
-                    return best
-                self.offered = best
+            if best is not None and self._is_news(best):
+                return best
             left = self._deadline(best) - time.monotonic()
             if self._over() or left <= 0:
                 return None

@@ -79,13 +79,43 @@ class Source:
         text = self.lines[line - 1]
         return text[: len(text) - len(text.lstrip())]
 
+    @cached_property
+    def functions(self) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
+        """All functions, outer ones before those inside them."""
+        return tuple(node for node in ast.walk(self.tree) if isinstance(node, statements.FUNCTIONS))
+
+    @cached_property
+    def bodies(self) -> dict[tuple[int, int], tuple[list[ast.stmt], ast.AST]]:
+        """(line, column) of each statement -> the list that it stands in, and what that belongs to."""
+        found: dict[tuple[int, int], tuple[list[ast.stmt], ast.AST]] = {}
+        for owner in ast.walk(self.tree):
+            for name in ("body", "orelse", "finalbody"):
+                body: list[ast.stmt] = getattr(owner, name, None) or []
+                if isinstance(body, list):  # the body of a lambda is an expression
+                    found |= {(each.lineno, each.col_offset): (body, owner) for each in body}
+        return found
+
+    @cached_property
+    def attributes(self) -> dict[str, tuple[str, ...]]:
+        """Name -> the attributes that are used of it anywhere."""
+        found: dict[str, dict[str, None]] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                found.setdefault(node.value.id, {})[node.attr] = None
+        return {name: tuple(each) for name, each in found.items()}
+
+    def function_at(self, line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The innermost function around a line."""
+        around = [node for node in self.functions if _first(node) <= line <= (node.end_lineno or node.lineno)]
+        return max(around, key=_first, default=None)
+
     def function_lines(self, line: int) -> tuple[int, int]:
         """First and last line of the innermost function around a line, or of the whole text."""
-        best = (1, max(1, len(self.lines)))
-        for node in ast.walk(self.tree):
-            if isinstance(node, statements.FUNCTIONS):
-                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                last = node.end_lineno or first
-                if first <= line <= last and last - first < best[1] - best[0]:
-                    best = (first, last)
-        return best
+        node = self.function_at(line)
+        if node is None:
+            return 1, max(1, len(self.lines))
+        return _first(node), node.end_lineno or node.lineno
+
+
+def _first(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])

@@ -138,6 +138,8 @@ def _judge(
 def _is_plain(node: ast.stmt) -> bool:
     """Only names, and constants that everything starts with."""
     match node:
+        case ast.Assign(targets=[ast.Subscript() | ast.Attribute()], value=ast.Name()):
+            return False  # what was there before may be missing in it
         case ast.Return(value=value) | ast.Assign(value=value) | ast.AnnAssign(value=value):
             pass
         case ast.Break() | ast.Continue():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from backtrail_tracer.trace import Failure, Item
 
@@ -19,6 +19,8 @@ class Verdict(Protocol):
     @property
     def seconds(self) -> float: ...
     @property
+    def cpu_s(self) -> float: ...
+    @property
     def failures(self) -> Sequence[Failure]: ...
     @property
     def passed(self) -> bool: ...
@@ -30,6 +32,15 @@ class Verdict(Protocol):
     def summary(self) -> str: ...
 
 
+@runtime_checkable
+class Observer(Protocol):
+    """Runs a script of ours with texts laid over files; what it has to tell is in its failure."""
+
+    async def observe(
+        self, script: str, overlay: Mapping[Path, str], *, wall_s: float, cpu_s: float | None = None
+    ) -> Verdict: ...
+
+
 class Verifier(Protocol):
     """Runs the entry with texts laid over its files; nothing is written to them."""
 
@@ -39,5 +50,6 @@ class Verifier(Protocol):
         items: Sequence[str] = (),
         *,
         wall_s: float,
+        cpu_s: float | None = None,
         stop_first: bool = False,
     ) -> Verdict: ...

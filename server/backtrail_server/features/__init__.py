@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 def register_all(server: LanguageServer, core: Core) -> None:
     """Give a server all features; what one feature needs of another is passed here."""
     from backtrail_server.features import (
+        allow,
         code_actions,
         code_lens,
         commands,
         configuration,
+        debug,
         diagnostics,
+        divergence,
+        evaluate,
         hover,
         inlay_hints,
         on_save,
@@ -34,5 +38,9 @@ def register_all(server: LanguageServer, core: Core) -> None:
     inlay_hints.register(server, core)
     code_lens.register(server, core)
     code_actions.register(server, core, fixing)
+    allow.register(server, core, refresh)
     commands.register(server, core, refresh, fixing)
+    debug.register(server, core, refresh)
+    evaluate.register(server, core)
+    divergence.register(server, core)
     session.register(server, core)

@@ -1,4 +1,5 @@
-"""Code actions on a failing line: explain it, search a fix, apply a fix that was run.
+"""Code actions on a failing line: explain it, search a fix, apply a fix that was run; and, where the guard
+stopped the run, allow what it stopped (see `allow.py`).
 
 The list is made from memory, and an edit is made only when an action is chosen (`codeAction/resolve`),
 because some editors ask for the list, and wait for it, whenever a file is saved.
@@ -15,6 +16,7 @@ from pygls.lsp.server import LanguageServer
 from backtrail_server import words
 from backtrail_server.core import Core, Project
 from backtrail_server.editor import Document
+from backtrail_server.features import allow, debug, evaluate, why
 from backtrail_server.features.fix import Fixing
 from backtrail_server.offers import Offer
 from backtrail_server.results import Shown, View, same_file
@@ -38,6 +40,9 @@ def register(server: LanguageServer, core: Core, fixing: Fixing) -> None:
             if any(line in rows for line in _lines(shown, document)):
                 marked = [d for d in params.context.diagnostics if _is_of(d, shown)]
                 found += _of_failure(core, project, document, shown, marked)
+        found += allow.actions(core, project, document, rows, list(params.context.diagnostics))
+        found += why.actions(core, document, params)
+        found += evaluate.actions(core, document, params)
         if core.editor.can("text_document.code_action.code_action_literal_support"):
             return list(found)
         return [action.command for action in found if action.command is not None]
@@ -95,6 +100,7 @@ def _of_failure(
             diagnostics=marked or None,
             command=types.Command(name, command, arguments=arguments),
         )
+    yield from debug.actions(project, document, shown, marked)
 
 
 def _fix_action(

@@ -87,7 +87,7 @@ def _failure_of(ran: Ran, items: list[Item]) -> int | None:
 
 
 def _row(document: Document, line: int, title: str, failure: int | None) -> list[types.CodeLens]:
-    """Outcome · Trace again, and for a failure · Explain · Fix."""
+    """Outcome · Trace again, and for a failure · Explain · Fix, and for the first · Debug."""
     row = [
         _lens(line, title, "backtrail.status", []),
         _lens(line, "Trace again", "backtrail.trace", [document.uri]),
@@ -95,6 +95,8 @@ def _row(document: Document, line: int, title: str, failure: int | None) -> list
     if failure is not None:
         row.append(_lens(line, "Explain", "backtrail.explain", [document.uri, failure]))
         row.append(_lens(line, "Fix", "backtrail.fix", [document.uri, failure]))
+    if failure == 0:  # the one that a run stands still at
+        row.append(_lens(line, "Debug", "backtrail.debug", [document.uri]))
     return row
 
 

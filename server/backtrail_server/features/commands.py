@@ -13,7 +13,7 @@ from pygls.lsp.server import LanguageServer
 from backtrail_server import consent, runs, words
 from backtrail_server.core import Core
 from backtrail_server.editor import Document
-from backtrail_server.features import explain, status
+from backtrail_server.features import explain, status, why
 from backtrail_server.features.fix import Fixing, find_shown
 from backtrail_server.features.refresh import Refresh
 from backtrail_server.jobs import Job
@@ -48,6 +48,9 @@ def _handlers(core: Core, refresh: Refresh, fixing: Fixing) -> dict[str, Handler
         if shown is None:
             return {"title": "Nothing to explain", "markdown": _nothing(document)}
         return (await finish(explain.start(core, project, shown, token))).to_wire()
+
+    async def why_(arguments: list[Any], token: Token) -> dict[str, object]:
+        return await why.answer(core, _document(core, arguments), _place(arguments))
 
     async def fix(arguments: list[Any], token: Token) -> dict[str, object]:
         document = _document(core, arguments)
@@ -89,6 +92,7 @@ def _handlers(core: Core, refresh: Refresh, fixing: Fixing) -> dict[str, Handler
     return {
         "backtrail.trace": trace,
         "backtrail.explain": explain_,
+        "backtrail.why": why_,
         "backtrail.fix": fix,
         "backtrail.applyFix": apply_fix,
         "backtrail.showPrompt": show_prompt,
@@ -120,6 +124,15 @@ def _index(arguments: list[Any]) -> int:
     if not isinstance(given, int) or given < 0:
         raise _wrong(f"the failure is a number from 0, not {given!r}")
     return given
+
+
+def _place(arguments: list[Any]) -> dict[str, Any] | None:
+    given = arguments[1] if len(arguments) > 1 else None
+    if isinstance(given, dict) and all(isinstance(given.get(key), int) for key in ("line", "character")):
+        return given
+    if given is not None:
+        raise _wrong(f"the place is a position with a line and a character from 0, not {given!r}")
+    return None
 
 
 def _wrong(message: str) -> JsonRpcInvalidParams:

@@ -63,6 +63,9 @@ class Diagnostics:
             return None
         document, view, where = located
         message = words.failure_words(shown.failure)
+        again = words.again_words(shown.ran.trace)
+        if again:
+            message += f"\n({again})"
         if view.old:
             message += "\n(from the run before your last edits)"
         related = list(self._related(shown))
@@ -150,7 +153,9 @@ def told_divergence(shown: Shown) -> Divergence | None:
 
 
 def last_place(ran: Ran) -> tuple[Path, int] | None:
-    """The file and line of the last recorded hit."""
+    """Where the program said that it stood, else the file and line of the last recorded hit."""
+    if ran.trace.place is not None:
+        return ran.trace.place
     last: Hit | None = max(ran.trace.hits, key=lambda hit: hit.order, default=None)
     return (ran.trace.frames[last.frame].code.path, last.line) if last else None
 

@@ -53,12 +53,14 @@ async def _explain(
     *,
     token: str | int | None,
 ) -> Explanation:
+    from backtrail_model.veil import covered  # lines of source are shown, with what stands in them
+
     title = words.failure_title(shown.failure)
     evidence = await asyncio.to_thread(core.services.assisting.evidence, shown)
     cancel = partial(job.cancel, "by you")
     with core.editor.progress(f"Explaining {words.cut(title, 60)}", cancel, token) as progress:
         text = await _text(core, project, evidence, settings, progress)
-    made = Explanation(title, _page(title, text, evidence, shown))
+    made = Explanation(title, covered(_page(title, text, evidence, shown)))
     await _show(core, project, made)
     return made
 
@@ -80,9 +82,20 @@ async def _text(
             )
         except HostError as error:
             return f"{summary}\n\n*The model could not be asked: {error}. {error.advice}*"
-    project.prompt = told.prompt
-    dropped = f"\n\n*{told.dropped} sentence(s) that the trace does not bear out were left out.*"
+    project.prompt = told.prompt + _left_out(evidence)
+    claims = "1 claim" if told.dropped == 1 else f"{told.dropped} claims"
+    dropped = f"\n\n*{claims} of the model that the trace does not bear out left out.*"
     return f"{told.text or summary}{dropped if told.dropped else ''}"
+
+
+def _left_out(evidence: Evidence) -> str:
+    """For a person who asks what the model saw: what it did not."""
+    if not evidence.omitted:
+        return ""
+    count = evidence.left_out
+    from backtrail_model.veil import covered
+
+    return f"\n\n--- not in the prompt: {count} more recorded hits\n{covered(evidence.omitted_text())}"
 
 
 def _page(title: str, text: str, evidence: Evidence, shown: Shown) -> str:

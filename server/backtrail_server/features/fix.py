@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import define, frozen
 from lsprotocol import types
 
-from backtrail_server import consent, convert, pages, words
+from backtrail_server import consent, convert, keeping, pages, words
 from backtrail_server.core import Core, Project
 from backtrail_server.editor import Progress
 from backtrail_server.features import models
@@ -39,6 +39,16 @@ class Answer:
 
     def to_wire(self) -> dict[str, object]:
         return {"found": self.found, "title": self.title, "message": self.message}
+
+
+@frozen
+class Broken:
+    """Why a model that was asked could not be asked to the end, and what to do about it."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The model could not be asked further: {self.reason.rstrip('.')}."
 
 
 @define(eq=False)
@@ -96,11 +106,12 @@ class Fixing:
 
     async def _find(
         self, project: Project, shown: Shown, settings: Settings, progress: Progress
-    ) -> tuple[Offer | None, NoModel | None]:
-        """The best fix there is, and why no model was asked, if none was."""
+    ) -> tuple[Offer | None, NoModel | Broken | None]:
+        """The best fix there is, and why no model was asked, or not to the end."""
         async with models.reached(self.core, settings, progress) as model:
             client, without = (None, model) if isinstance(model, NoModel) else (model, None)
             best: Offer | None = None
+            trouble: list[str] = []
             search = self.core.services.assisting.fixes(
                 client,
                 shown,
@@ -108,13 +119,14 @@ class Fixing:
                 settings,
                 on_progress=progress.report,
                 on_prompt=partial(setattr, project, "prompt"),
+                on_trouble=trouble.append,
             )
             async with aclosing(search) as fixes:
                 async for fix in fixes:
                     best = offer_of(shown, fix, best)
                     project.offers.add(best)
                     self.refresh.project(project)
-            return best, without
+            return best, without or (Broken(trouble[0]) if trouble and best is None else None)
 
     async def _offer(self, project: Project, offer: Offer) -> None:
         """Ask what to do with a fix. It stays a quick fix whatever the answer."""
@@ -143,7 +155,21 @@ class Fixing:
             refused = await self.core.editor.apply(self.edit(offer), f"Backtrail: {offer.title}")
         if refused is not None:
             self.core.editor.tell(f"The fix was not applied: {refused}", "warning")
+        else:
+            await self._keep(project, offer)
         return refused
+
+    async def _keep(self, project: Project, offer: Offer) -> None:
+        """Keep an applied fix to learn from, where the person said so."""
+        ran = next((one for one in project.results.latest() if one.trace.run == offer.run), None)
+        (path, before), *others = offer.before.items()
+        if not self.core.loaded(path).settings.fix.keep or not offer.passed or others or ran is None:
+            return
+        shown = Shown(ran, offer.failure, ran.trace.failures[offer.failure])
+        data = self.core.services.data
+        refused = await asyncio.to_thread(keeping.keep, shown, before, offer.after[path], data)
+        if refused is not None:
+            self.core.editor.tell(refused, "warning")
 
     def edit(self, offer: Offer) -> types.WorkspaceEdit:
         """The edit of an offer that is not stale: only the lines that change."""
@@ -178,14 +204,15 @@ def offer_of(shown: Shown, fix: Fix, before: Offer | None) -> Offer:
         diff=fix.diff,
         passed=fix.verdict.passed,
         flags=tuple(fix.flags),
+        little=fix.little,
     )
 
 
-def _answer(best: Offer | None, title: str, without: NoModel | None) -> Answer:
+def _answer(best: Offer | None, title: str, without: NoModel | Broken | None) -> Answer:
     hint = f" {without}" if without else ""
     if best is not None:
         return Answer(True, best.title, f"{best.title}.{hint}\n{best.diff}")
-    where = "without a model" if without else "in the time there was"
+    where = "without a model" if isinstance(without, NoModel) else "in the time there was"
     return Answer(False, title, f"No fix of “{words.cut(title, 80)}” was found {where}.{hint}")
 
 

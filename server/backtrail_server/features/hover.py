@@ -1,21 +1,18 @@
 """Hover: the recorded values of the expression under the cursor, from memory.
 
 What was not recorded is asked of the program that stands still at its failure, when there is one, the
-expression calls nothing, and the setting allows it.
+expression runs none of its code, and the setting allows it (see `evaluate.py`).
 """
 
 from __future__ import annotations
-
-import asyncio
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from backtrail_server import convert, expressions, words
 from backtrail_server.core import Core
-from backtrail_server.results import View, same_file
-
-_ASK_S = 2.0
+from backtrail_server.features import evaluate
+from backtrail_server.results import View
 
 
 def register(server: LanguageServer, core: Core) -> None:
@@ -33,7 +30,9 @@ def register(server: LanguageServer, core: Core) -> None:
         if ran_line is None or found is None:
             return None
         expression, first, last = found
-        text = recorded(view, ran_line, expression) or await evaluated(core, view, ran_line, expression)
+        text = recorded(view, ran_line, expression) or await evaluate.pointed_at(
+            core, view, ran_line, expression
+        )
         if text is None:
             return None
         start = convert.position(document.text, line, first, encoding)
@@ -51,38 +50,3 @@ def recorded(view: View, line: int, expression: str) -> str | None:
 
     known = values_at(view.ran.trace, view.path, line, expression)
     return words.recorded_markdown(known, view) if known is not None else None
-
-
-async def evaluated(core: Core, view: View, line: int, expression: str) -> str | None:
-    """The hover's markdown from the stopped program, or None."""
-    from backtrail_tracer.dap import DapError
-    from backtrail_tracer.expressions import is_safe_expression
-
-    project = core.project(view.path)
-    stopped = project.stopped
-    if stopped is None or not stopped.is_alive or project.stopped_run != view.ran.trace.run:
-        return None
-    if not core.loaded(view.path).settings.hover.evaluate or not is_safe_expression(expression):
-        return None
-    function = expressions.function_lines(view.ran_text, line)
-    try:
-        async with asyncio.timeout(_ASK_S):
-            frames = await stopped.frames()
-            frame = next(
-                (
-                    f
-                    for f in frames
-                    if f.path is not None
-                    and same_file(f.path, view.path)
-                    and expressions.function_lines(view.ran_text, f.line) == function
-                ),
-                None,
-            )
-            value = await stopped.evaluate(expression, frame) if frame else None
-    except (DapError, ValueError, TimeoutError):
-        return None  # it raised, or is gone: there is nothing to show, and hover must not complain
-    if value is None:
-        return None
-    head = f"**{words.inline(expression)}** · {words.inline(value.type)}"
-    told = "evaluated in the program that stands still at its failure"
-    return "\n\n".join([head, words.code(value.text), f"{told}, {words.age_words(view)}"])

@@ -55,9 +55,8 @@ def _interpreter(core: Core, root: Path, settings: Settings) -> str:
 
 
 def _guard(settings: Settings) -> str:
-    if not settings.guard.allow:
-        return "blocks network, subprocesses and writes outside the scratch folder"
-    return f"allows {', '.join(settings.guard.allow)}"
+    stops = "stops network, subprocesses, and writes outside the scratch folder"
+    return stops + (f"; allowed: {', '.join(settings.guard.allow)}" if settings.guard.allow else "")
 
 
 def _sandbox(settings: Settings) -> str:
@@ -82,5 +81,6 @@ def _runs(project: Project) -> list[str]:
         recorder = f"Python {trace.python}, recorder {trace.recorder} ({trace.reason})"
         limits = f"; {'; '.join(trace.limits)}" if trace.limits else ""
         ending = words.ending_words(trace)
-        rows.append(f"{row}; {recorder}{limits}{f'; {ending}' if ending else ''}")
+        again = f"; {trace.again}" if trace.again else ""
+        rows.append(f"{row}; {recorder}{limits}{again}{f'; {ending}' if ending else ''}")
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from backtrail_server import __version__, config
 from backtrail_server.assisting import ModelAssisting
 from backtrail_server.roots import project_root
 from backtrail_server.settings import Settings
+from backtrail_server.terminal.place import consented
 from backtrail_server.terminal.trust import meaning
 from backtrail_server.tracing import TracerTracing
 from backtrail_server.trust import TrustStore
 from backtrail_tracer import bubblewrap
+from backtrail_tracer.bubblewrap import NotAvailable
 from backtrail_tracer.interpreter import InterpreterError
 
 Row = tuple[str, str]
@@ -31,17 +34,53 @@ def run(path: Path) -> int:
     table.add_column(overflow="fold")
     table.add_row("backtrail", __version__)
     table.add_row("workspace", str(root))
-    for problem in loaded.problems:
+    settings, refused = consented(root, loaded)
+    for problem in (*loaded.problems, *refused):
         table.add_row("settings", problem)
-    usable, words = asyncio.run(_interpreter(root, loaded.settings))
+    usable, words = asyncio.run(_interpreter(root, settings))
     table.add_row("interpreter", words)
     table.add_row("consent", meaning(TrustStore().of(root)))
-    table.add_row("guard", "audit hook in the program: stops writes, network and subprocesses")
-    table.add_row("sandbox", str(bubblewrap.level(loaded.settings.sandbox)))
-    for name, words in asyncio.run(_model(loaded.settings)):
+    for name, words in safety(settings):
+        table.add_row(name, words)
+    for name, words in asyncio.run(_model(settings)):
         table.add_row(name, words)
     Console().print(table)
     return 0 if usable else 1
+
+
+def safety(settings: Settings) -> Iterator[Row]:
+    """What stands between a run and the rest of the machine: which level is in force, and why."""
+    level = bubblewrap.level(settings.sandbox)
+    if isinstance(level, NotAvailable):
+        yield "safety", str(level)
+        yield "sandbox", f"none: {level.reason}"
+    else:
+        yield "safety", "sandbox; the guard in it says what was stopped, and where"
+        yield "sandbox", f"{level} but the scratch folder ({level.path})"
+    allow = settings.guard.allow
+    stops = "audit hook in the program: stops network, subprocesses, writes outside temporary files"
+    yield "guard", stops + (f"; allowed: {', '.join(allow)}" if allow else "")
+    yield "limits", _limits(settings)
+    yield "if the server is killed", _after_us(level)
+
+
+def _limits(settings: Settings) -> str:
+    limits = settings.limits
+    words = (
+        f"{limits.wall_seconds:g} s, {limits.cpu_seconds:g} s of CPU, {limits.memory_mb} MB, "
+        f"{limits.processes} processes, {limits.output_kb} KB of output"
+    )
+    if sys.platform == "win32":
+        return f"{words}; processes and memory kept by a Job Object, all of them watched from outside"
+    return f"{words}; CPU and the size of files kept by the kernel, all of them watched from outside"
+
+
+def _after_us(level: bubblewrap.Bubblewrap | NotAvailable) -> str:
+    if not isinstance(level, NotAvailable):
+        return "the sandbox ends, and all that runs in it"
+    if sys.platform == "win32":
+        return "the Job Object closes and ends the program with its children"
+    return "a waiting process ends the program with its children, by process group and by mark"
 
 
 async def _interpreter(root: Path, settings: Settings) -> tuple[bool, str]:

@@ -31,7 +31,19 @@ def of_trace(trace: Trace) -> dict[str, Any]:
         "items": [_item(item) for item in trace.items],
         "failures": [_failure(failure) for failure in trace.failures],
         "lines": {str(path): _lines(trace, path) for path in trace.files},
-        "caps": [{"path": str(cap.path), "line": cap.line, "kept": cap.kept} for cap in trace.caps],
+        "caps": [
+            {
+                "path": str(cap.path),
+                "line": cap.line,
+                "kept": cap.kept,
+                "last": cap.last,
+                "total": cap.total,
+            }
+            for cap in trace.caps
+        ],
+        "passes": trace.passes,
+        "again": trace.again,
+        "flaky": trace.flaky,
         "limits": list(trace.limits),
         "side_effects": [
             {"kind": effect.kind, "detail": effect.detail, "line": effect.line, "allowed": effect.allowed}

@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
+from backtrail_server import keeping
 from backtrail_server.assisting import Explained, ModelAssisting
 from backtrail_server.hosting import HostNotStarted
 from backtrail_server.results import Ran, Shown
@@ -50,6 +51,7 @@ def run(
     budget_s: float | None = None,
     seed: int | None = None,
     apply: bool = False,
+    keep: bool = False,
     explain: bool = True,
 ) -> int:
     """0: nothing failed, or a fix passed everything; 1: no such fix was found; 2: nothing could be run."""
@@ -58,7 +60,12 @@ def run(
     if place is None:
         return 2
     fix = place.settings.fix
-    fix = evolve(fix, budget_seconds=budget_s or fix.budget_seconds, seed=fix.seed if seed is None else seed)
+    fix = evolve(
+        fix,
+        budget_seconds=budget_s or fix.budget_seconds,
+        seed=fix.seed if seed is None else seed,
+        keep=keep or fix.keep,
+    )
     place = evolve(place, settings=evolve(place.settings, fix=fix))
     return asyncio.run(_run(place, console, json=json, apply=apply, explain=explain))
 
@@ -74,11 +81,13 @@ async def _run(place: Place, console: Console, *, json: bool, apply: bool, expla
     outcome = await _assist(place, Shown(ran, 0, ran.trace.failures[0]), console, explain)
     if apply and outcome.fix is not None:
         _apply(outcome)
+        if outcome.applied and place.settings.fix.keep:
+            _keep(Shown(ran, 0, ran.trace.failures[0]), outcome)
     if json:
         print(json_format.dumps(document.of_fix(ran.trace, outcome), indent=1))
     else:
         _tell(console, place, outcome)
-    return 0 if outcome.fix is not None and outcome.fix.preferred else 1
+    return 0 if outcome.fix is not None and outcome.fix.honest else 1
 
 
 def _nothing_to_fix(console: Console, ran: Ran, json: bool) -> int:
@@ -149,6 +158,9 @@ async def _search(
                 place.settings,
                 on_progress=lambda words: status.update(f"searching for a fix: {escape(words)}"),
                 on_prompt=outcome.prompts.append,
+                on_trouble=lambda words: outcome.notes.append(
+                    f"The model could not be asked further: {words}."
+                ),
             )
             async with aclosing(search) as fixes:
                 async for fix in fixes:
@@ -162,7 +174,7 @@ async def _search(
 def _apply(outcome: Outcome) -> None:
     """Write the fix, if it passed everything and the file is still the text that ran."""
     fix = outcome.fix
-    if fix is None or not fix.preferred:
+    if fix is None or not fix.honest:
         outcome.notes.append("Nothing was written: only a fix that passed everything is applied.")
         return
     path = fix.candidate.path
@@ -174,6 +186,12 @@ def _apply(outcome: Outcome) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(fix.candidate.text)
     outcome.applied = True
+
+
+def _keep(shown: Shown, outcome: Outcome) -> None:
+    if outcome.fix is not None:
+        refused = keeping.keep(shown, outcome.fix.before, outcome.fix.candidate.text)
+        outcome.notes += [refused] if refused else []
 
 
 def _tell(console: Console, place: Place, outcome: Outcome) -> None:

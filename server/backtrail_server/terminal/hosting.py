@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 _EXTRA_MISSING = "The model host needs the model extra: python -m pip install 'backtrail[model]'"
 
 
-def serve(model: str, address: str, port: int | None, token: str | None, anywhere: bool) -> int:
+def serve(
+    model: str,
+    address: str,
+    port: int | None,
+    token: str | None,
+    *,
+    anywhere: bool,
+    adapter: Path | None = None,
+) -> int:
     """`backtrail host`: fetch and convert what is missing, then serve until interrupted."""
     console = Console(stderr=True)
     try:
@@ -28,7 +37,7 @@ def serve(model: str, address: str, port: int | None, token: str | None, anywher
         console.print(f"{error}. {_EXTRA_MISSING}", style="red", markup=False)
         return 1
     with Bars(console) as bars:
-        return host.main(model, address, port, token, anywhere=anywhere, progress=bars)
+        return host.main(model, address, port, token, anywhere=anywhere, adapter=adapter, progress=bars)
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from backtrail_probe import wire
 from backtrail_server import config
+from backtrail_server.allowing import with_allowances
 from backtrail_server.roots import project_root
 from backtrail_server.settings import Settings
 from backtrail_server.tracing import TracerTracing
@@ -39,7 +40,7 @@ def find(path: Path, python: str | None) -> Place:
     folder = path if path.is_dir() else path.parent
     root = project_root(folder)
     loaded = config.load_project(folder, root)
-    settings, refused = _consented(root, loaded)
+    settings, refused = consented(root, loaded)
     tracing = TracerTracing()
     return Place(
         root=root,
@@ -50,14 +51,17 @@ def find(path: Path, python: str | None) -> Place:
     )
 
 
-def _consented(root: Path, loaded: config.Loaded) -> tuple[Settings, tuple[str, ...]]:
-    """The settings without the side effects that a repository asks for and the person has not allowed."""
+def consented(root: Path, loaded: config.Loaded) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with what the person allowed for the workspace, and without the side effects that the
+    repository asks for and the person has not agreed to."""
     asked = loaded.project_allow
     consent = TrustStore().of(root)
+    allowed = consent.allowed if consent else ()
     if not asked or (consent is not None and consent.covers(asked)):
-        return loaded.settings, ()
+        return with_allowances(loaded.settings, allowed), ()
     words = f"{root} asks that its code may use {', '.join(asked)}; to allow it: backtrail trust {root}"
-    return evolve(loaded.settings, guard=evolve(loaded.settings.guard, allow=())), (words,)
+    settings = evolve(loaded.settings, guard=evolve(loaded.settings.guard, allow=()))
+    return with_allowances(settings, allowed), (words,)
 
 
 def _of_file(tracing: TracerTracing, path: Path, root: Path, settings: Settings) -> Entry:

@@ -143,15 +143,19 @@ def _effects(trace: Trace, path: Path, line: int) -> str:
         last.update(hit.changed)
     words = "  ".join(f"{name} = {_short(value.text, 32)}" for name, value in last.items())
     cap = trace.cap_of(path, line)
-    return f"{words}  (first {cap.kept} hits kept)" if cap else words
+    return f"{words}  ({cap.words})" if cap else words
 
 
 def limits(trace: Trace) -> Iterator[Text]:
     """What was not recorded, and what the guard stopped: a trace is honest about its limits."""
     for words in trace.limits:
         yield Text(words, "yellow")
+    if trace.again:
+        yield Text(trace.again, "yellow" if trace.flaky else "dim")
     if trace.caps:
-        yield Text(f"{len(trace.caps)} busy lines: only their first hits were kept", "dim")
+        last = any(cap.last for cap in trace.caps)
+        kept = "their first and last hits" if last else "only their first hits"
+        yield Text(f"{len(trace.caps)} busy lines: {kept} were kept", "dim")
     for effect in trace.side_effects:
         if not effect.allowed:
             yield Text(f"stopped: {effect.kind} {effect.detail} (line {effect.line})", "yellow")

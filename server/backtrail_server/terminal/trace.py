@@ -13,6 +13,8 @@ from pathlib import Path
 from attrs import evolve
 from rich.console import Console
 
+from backtrail_server import comparing
+from backtrail_server.kept import Kept
 from backtrail_server.results import Ran, Results
 from backtrail_server.terminal import document, show
 from backtrail_server.terminal.place import NothingToRun, Place, find
@@ -21,7 +23,7 @@ from backtrail_tracer.interpreter import InterpreterError
 from backtrail_tracer.trace import Item
 
 
-def run(path: Path, *, python: str | None, json: bool, lines: bool) -> int:
+def run(path: Path, *, python: str | None, json: bool, lines: bool, compare: bool = False) -> int:
     """0: it ran and all was well; 1: it failed; 2: nothing could be run."""
     console = Console(stderr=json)
     place = locate(path, python, console)
@@ -32,6 +34,8 @@ def run(path: Path, *, python: str | None, json: bool, lines: bool) -> int:
         print(json_format.dumps(document.of_trace(ran.trace), indent=1))
     else:
         tell(console, place, ran, lines)
+    if compare:
+        compared(console, place, ran)
     return 1 if ran.failed else 0
 
 
@@ -72,7 +76,29 @@ async def traced(place: Place, console: Console) -> Ran | None:
             complain(console, error)
             return None
         done = await tracing.run(place.entry, interpreter, place.root, settings, on_item)
-    return Results().put(done.trace, place.entry, interpreter)
+        if done.again is not None:
+            status.update(f"running {place.entry.label} once more, for the last hits before the failure")
+        trace = await done.again() if done.again is not None else done.trace
+    return Results().put(trace, place.entry, interpreter)
+
+
+def compared(console: Console, place: Place, ran: Ran) -> None:
+    """Where each failure first differs from the last good run; then the run is kept for the next time."""
+    from rich.markdown import Markdown
+
+    from backtrail_tracer.divergence import compare
+
+    kept = Kept(place.root)
+    good = kept.last_good(ran.trace.entry) if ran.trace.failures else None
+    for which in ran.trace.failures if good else ():
+        assert good is not None
+        found = compare(good, ran.trace, which.item)
+        console.print(Markdown(comparing.markdown(found, good, ran.trace, place.root)))
+    if not ran.trace.failures:
+        console.print("this run is kept, to compare a later failure with", style="dim")
+    elif good is None:
+        console.print(f"no good run of {place.entry.label} is kept to compare with", style="yellow")
+    kept.keep(ran.trace)
 
 
 def source_of(ran: Ran) -> Callable[[Path], str]:

@@ -20,7 +20,9 @@ def meaning(consent: Consent | None) -> str:
     """What a remembered answer comes to, in words."""
     words = _MEANING[consent.answer if consent else None]
     if consent and consent.allow:
-        words += f"; beyond the guard, it may use: {', '.join(consent.allow)}"
+        words += f"; the project asked for, and may use: {', '.join(consent.allow)}"
+    if consent and consent.allowed:
+        words += f"; you allowed it: {', '.join(consent.allowed)}"
     return words
 
 
@@ -30,7 +32,9 @@ def run(path: Path, answer: str) -> int:
         print(f"{path} is not a folder; name the workspace folder")
         return 2
     store = TrustStore()
-    if answer != "show":
+    if answer == "forget":
+        store.forget(root)
+    elif answer != "show":
         allow = config.load_project(root, root).project_allow
         store.remember(root, cast("Answer", answer), allow)
     consent = store.of(root)

@@ -26,17 +26,29 @@ class Outcome:
         self.interrupted = interrupted
 
 
+def load(kind: str) -> None:
+    """Imports what `run` needs for a kind of entry, before the program can get in the way."""
+    if kind == PYTEST:
+        from . import run_pytest  # noqa: F401
+    elif kind == DOCTEST:
+        from . import run_doctest  # noqa: F401
+    elif kind in (SCRIPT, MODULE):
+        from . import run_script  # noqa: F401
+
+
 def run(spec: RunSpec, report: Report, overlay: Overlay, stop_first: bool = False) -> Outcome:
     """Runs the entry of the specification; raises nothing of the program's. `stop_first`: pytest stops
     at the first item that fails."""
-    from .run_doctest import run_doctest
-    from .run_pytest import run_pytest
-    from .run_script import run_main
-
     if spec.kind == PYTEST:
+        from .run_pytest import run_pytest
+
         return run_pytest(spec, report, overlay, stop_first)
     if spec.kind == DOCTEST:
+        from .run_doctest import run_doctest
+
         return run_doctest(spec, report, overlay)
     if spec.kind in (SCRIPT, MODULE):
+        from .run_script import run_main
+
         return run_main(spec, report, overlay)
     return Outcome("usage", 2, f"unknown kind of entry: {spec.kind!r}")

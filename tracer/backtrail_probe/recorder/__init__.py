@@ -9,8 +9,6 @@ from backtrail_probe.scope import Scope
 from backtrail_probe.values import Renderer
 
 from .codes import CodeTable
-from .monitoring import Monitoring
-from .settrace import Settrace
 from .sink import Sink
 
 TYPE_CHECKING = False
@@ -32,11 +30,25 @@ class Off:
 
     def end_item(self) -> None: ...
 
-    def other_tracer(self) -> None:
-        """The program called `sys.settrace`."""
+    def write_last(self) -> None:
+        """A failure of the item is about to be told."""
+
+    def other_tracer(self, caller: Any) -> None:
+        """The program called `sys.settrace`, in the frame `caller`."""
 
     def watch(self, code: Any) -> None:
         """A module's code object is about to be executed."""
+
+
+class Reading(Off):
+    """Records nothing, and reads the files that run all the same: failures are told, and the secrets that
+    stand in the source must not be."""
+
+    def __init__(self, codes: CodeTable) -> None:
+        self._codes = codes
+
+    def watch(self, code: Any) -> None:
+        self._codes.of(code)
 
 
 class Choice:
@@ -52,20 +64,31 @@ class Choice:
 
 def choose(spec: RunSpec, log: Log, scope: Scope, renderer: Renderer) -> Choice:
     """Raises ValueError when the specification asks for what this interpreter does not have."""
-    if not spec.record:
-        return Choice(Off(), "off", "the run specification asks for no recording")
-    if spec.ring:
-        raise ValueError("a ring of the last hits is not supported by this version of the probe")
-    version = "Python %d.%d" % sys.version_info[:2]
     codes = CodeTable(scope, spec.overlay)
-    sink = Sink(log, codes, renderer, spec.record_limits)
+    codes.on_source = renderer.learn
+    if not spec.record:
+        return Choice(Reading(codes), "off", "the run specification asks for no recording")
+    version = "Python %d.%d" % sys.version_info[:2]
+    sink = _sink(spec, log, codes, renderer)
     has = hasattr(sys, "monitoring")
     if spec.recorder == "monitoring" and not has:
         raise ValueError(f"{version} has no sys.monitoring; it came with 3.12")
     why = f"{version} has no sys.monitoring" if not has else "the run specification asks for it"
     if has and spec.recorder != "settrace":
+        from .monitoring import Monitoring
+
         try:
             return Choice(Monitoring(sink, codes), "monitoring", f"{version} has sys.monitoring")
         except RuntimeError as error:
             why = str(error)
+    from .settrace import Settrace
+
     return Choice(Settrace(sink, codes), "settrace", why)
+
+
+def _sink(spec: RunSpec, log: Log, codes: CodeTable, renderer: Renderer) -> Sink:
+    if not spec.ring:
+        return Sink(log, codes, renderer, spec.record_limits)
+    from .ring import RingSink
+
+    return RingSink(log, codes, renderer, spec.record_limits, spec.ring)

@@ -6,10 +6,11 @@ from opcode import opmap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, FrozenSet, List, Set
+    from typing import Any, Dict, FrozenSet, Iterator, List, Set, Tuple
 
 _CLEAR = opmap.get("LOAD_FAST_AND_CLEAR")
 _EXTENDED = opmap["EXTENDED_ARG"]
+_OPTIMIZED = 0x1
 
 
 def _codes_of(*names: str) -> FrozenSet[int]:
@@ -23,6 +24,46 @@ ITERATES = _codes_of("FOR_ITER", "YIELD_FROM", "SEND", "END_SEND", "END_FOR")
 _YIELD_VALUE, _RESUME = opmap["YIELD_VALUE"], opmap.get("RESUME")
 _YIELD_FROM = opmap.get("YIELD_FROM")
 _STORES = _codes_of("STORE_FAST", "STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST")
+
+
+_STORE, _DELETE = opmap["STORE_FAST"], opmap["DELETE_FAST"]
+_STORE_BOTH, _STORE_LOAD = opmap.get("STORE_FAST_STORE_FAST"), opmap.get("STORE_FAST_LOAD_FAST")
+
+
+def assigned(code: Any) -> Dict[int, Tuple[str, ...]]:
+    """Line -> the local variables that its instructions may set or delete, in the order of the locals. Empty
+    where that is not all that can change them: with variables of inner functions, comprehensions that
+    borrow, module and class bodies, and on Python 3.9, which does not tell the lines of instructions."""
+    if (
+        not hasattr(code, "co_lines")
+        or not code.co_flags & _OPTIMIZED
+        or code.co_cellvars
+        or code.co_freevars
+    ):
+        return {}
+    raw, names = code.co_code, code.co_varnames
+    if _CLEAR is not None and _CLEAR in raw[::2]:
+        return {}
+    found: Dict[Any, Set[int]] = {}
+    for start, end, line in code.co_lines():
+        found.setdefault(line, set()).update(_stored(raw, start, end))
+    anywhere = found.pop(None, set())
+    return {line: tuple(names[n] for n in sorted(which | anywhere)) for line, which in found.items()}
+
+
+def _stored(raw: bytes, start: int, end: int) -> Iterator[int]:
+    """The numbers of the local variables that instructions set or delete."""
+    high = 0
+    for offset in range(start, end, 2):
+        op, arg = raw[offset], raw[offset + 1] | high
+        high = arg << 8 if op == _EXTENDED else 0
+        if op in (_STORE, _DELETE):
+            yield arg
+        elif op == _STORE_BOTH:
+            yield arg >> 4
+            yield arg & 15
+        elif op == _STORE_LOAD:
+            yield arg >> 4
 
 
 def suspensions(code: Any) -> FrozenSet[int]:

@@ -11,7 +11,7 @@ from .bytecode import borrowed_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
+    from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
 
 _OPTIMIZED, _VARARGS, _VARKEYWORDS, _GENERATOR = 0x1, 0x4, 0x8, 0x20 | 0x80 | 0x200
 _FOLDED = frozenset(("<listcomp>", "<setcomp>", "<dictcomp>"))
@@ -25,8 +25,8 @@ class CodeInfo:
     """
 
     __slots__ = (
-        "arguments", "calls", "capped", "code", "folded", "generator", "hidden", "hits", "id", "idle", "live",
-        "namespace", "path", "touched",
+        "arguments", "calls", "capped", "code", "fast", "folded", "generator", "hidden", "hits", "id", "idle",
+        "live", "namespace", "path", "sets", "single", "top", "touched",
     )  # fmt: skip
 
     def __init__(self, code: Any, number: int, path: str) -> None:
@@ -43,6 +43,10 @@ class CodeInfo:
         self.folded = code.co_name in _FOLDED
         self.hidden = borrowed_names(code)
         self.live = 0
+        self.sets: "Optional[Dict[int, Tuple[str, ...]]]" = None  # see `assigned`; made when it pays
+        self.fast: Any = None  # the same where nothing has to be looked at twice (see `hot.py`)
+        self.top: Any = None  # the state of the frame of this code that runs now
+        self.single = not self.folded  # every frame of this code has a state, so that `top` can be relied on
         self.reset()
 
     def reset(self) -> None:
@@ -64,6 +68,7 @@ class CodeTable:
         self._count = 0
         self._names: "Dict[int, str]" = {}
         self.news: "List[str]" = []
+        self.on_source: "Optional[Callable[[str], None]]" = None  # gets each text that runs
 
     def of(self, code: Any) -> "Optional[CodeInfo]":
         """None for code that is not traced. Records that tell of new files and codes are left in `news`."""
@@ -112,13 +117,17 @@ class CodeTable:
     def _hash(self, path: str) -> str:
         """SHA-256 of the text that runs: the overlay's if there is one. Empty if it cannot be read."""
         text = self._overlay.get(path)
-        if text is not None:
-            return _sha256(text.encode("utf-8", "surrogatepass"))
         try:
-            with open(path, "rb") as file:
-                return _sha256(file.read())
+            if text is not None:
+                data = text.encode("utf-8", "surrogatepass")
+            else:
+                with open(path, "rb") as file:
+                    data = file.read()
         except OSError:
             return ""
+        if self.on_source is not None:
+            self.on_source(data.decode("utf-8", "replace"))
+        return _sha256(data)
 
 
 def _sha256(data: bytes) -> str:

@@ -11,7 +11,9 @@ import sys
 from types import CodeType
 
 from .codes import CodeInfo, CodeTable
-from .sink import FrameState, Sink
+from .hot import line_callback
+from .sink import NO_LIMIT, PROXIES, Sink
+from .state import FrameState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Monitoring:
         self._tool = self._take_id()
         self._leaving = self._events.PY_RETURN | self._events.PY_YIELD | self._events.PY_RESUME
         self._running = False
+        self._last: Any = (None, None)
         sink.repeats = False
 
     def _take_id(self) -> int:
@@ -49,7 +52,7 @@ class Monitoring:
         events = self._events
         for event, callback in (
             (events.PY_START, self._start),
-            (events.LINE, self._line),
+            (events.LINE, self._line_callback()),
             (events.PY_RETURN, self._return),
             (events.PY_YIELD, self._yield),
             (events.PY_RESUME, self._resume),
@@ -62,9 +65,18 @@ class Monitoring:
         self._monitoring.set_events(self._tool, events.PY_THROW | events.PY_UNWIND | events.RAISE)
         self._running = True
 
+    def _line_callback(self) -> Any:
+        """Where the caps switch lines off there are few events, and where a frame's variables have no
+        proxy they cannot be had fast."""
+        if type(self._sink) is not Sink or self._sink.hits != NO_LIMIT or not PROXIES:
+            return self._line
+        return line_callback(self._sink, self._find, self._line)
+
     def stop(self) -> None:
         if self._running:
             self._running = False
+            self._sink.end_item()
+            self._sink.release()
             self._monitoring.set_events(self._tool, 0)
             for info in self._codes.all():
                 self._monitoring.set_local_events(self._tool, info.code, 0)
@@ -75,9 +87,13 @@ class Monitoring:
             self._monitoring.restart_events()
 
     def end_item(self) -> None:
-        """Nothing to do: what is not traced costs nothing."""
+        """What is not traced costs nothing, so nothing is switched off."""
+        self._sink.end_item()
 
-    def other_tracer(self) -> None:
+    def write_last(self) -> None:
+        self._sink.write_last()
+
+    def other_tracer(self, caller: Any) -> None:
         """Nothing to do: `sys.settrace` and `sys.monitoring` do not disturb each other."""
 
     def watch(self, code: CodeType) -> None:
@@ -98,9 +114,15 @@ class Monitoring:
                 return self._disable
             frame = _getframe(1)
             sink.forget(frame)
-            if sink.enter(frame, info) is None and not info.generator and info.calls > sink.calls:
+            state = sink.enter(frame, info)
+            if state is not None:
+                sink.run(frame, state)
+                return None
+            info.single, info.fast = False, None
+            if not info.generator and info.calls > sink.calls:
                 return self._disable
         except RecursionError:
+            sink.alone = False
             return None  # there is no room for a call: the event is lost
         except Exception:
             sink.failed()
@@ -109,81 +131,121 @@ class Monitoring:
     def _line(self, code: Any, line: int) -> Any:
         sink = self._sink
         try:
-            known = self._known.get(id(code))
-            info = known[1] if known is not None else self._codes.of(code)
-            if info is None or not sink.on:
+            last = self._last
+            info = last[1] if last[0] is code else self._find(code)
+            if info is None or not info.single or info.top is None or not sink.alone:
+                return self._line_of(code, info, line)
+            state = info.top
+            if state.raised and state.line == line:
+                state.raised = False  # see `at_line`
+                return None
+            state.line, state.raised = line, False
+            info.fast = state
+            hit = info.hits.get(line, 0) + 1
+            if hit > sink.hits:
+                sink.capped(info, line)
                 return self._disable
-            if not info.folded and sink.over(info, line):
-                return self._disable
-            frame = _getframe(1)
-            if info.folded:
-                frame, info = self._codes.unfold(frame)
-                if info is None:
-                    return None
-            live = info.live
-            if sink.at_line(frame, info, line):
-                return self._disable
-            if live == 0 and info.live == 1:
-                self._see_leaving(info)
+            sink.step(state.frame, state, info, line, hit)
         except RecursionError:
+            sink.alone = False
             return None  # there is no room for a call: the event is lost
         except Exception:
             sink.failed()
         return None
 
+    def _find(self, code: Any) -> "CodeInfo | None":
+        """Most events come from the code that the last one came from."""
+        known = self._known.get(id(code))
+        info = known[1] if known is not None else self._codes.of(code)
+        self._last = code, info
+        return info
+
+    def _line_of(self, code: Any, info: "CodeInfo | None", line: int) -> Any:
+        """A line of a frame that has to be asked for. May raise RecursionError."""
+        sink = self._sink
+        if info is None or not sink.on:
+            return self._disable
+        if not info.folded and sink.over(info, line):
+            return self._disable
+        frame: Any = _getframe(2)
+        while frame.f_code is not code:
+            frame = frame.f_back
+        if info.folded:
+            frame, info = self._codes.unfold(frame)
+            if info is None:
+                return None
+        live = info.live
+        if sink.at_line(frame, info, line):
+            return self._disable
+        if live == 0 and info.live == 1:
+            self._see_leaving(info)
+        return None
+
     def _see_leaving(self, info: CodeInfo) -> None:
         """A frame was taken up late. The returns of its code may have been switched off where they
         stand (see `_idle`): taking the events away and giving them back switches them on again."""
+        info.single, info.fast = False, None
         local = self._monitoring.get_local_events(self._tool, info.code)
         self._monitoring.set_local_events(self._tool, info.code, local & ~self._leaving)
         self._monitoring.set_local_events(self._tool, info.code, local)
 
     def _return(self, code: Any, offset: int, value: Any) -> Any:
-        return self._leave(code, _getframe(1), self._sink.leave, value)
+        return self._leave(code, self._sink.leave, value)
 
     def _yield(self, code: Any, offset: int, value: Any) -> Any:
-        return self._leave(code, _getframe(1), self._sink.suspend, value)
+        return self._leave(code, self._sink.suspend, value)
 
     def _resume(self, code: Any, offset: int) -> Any:
-        return self._leave(code, _getframe(1), self._sink.resume)
+        return self._leave(code, self._go_on)
 
-    def _leave(self, code: Any, frame: Any, tell: Any, *value: Any) -> Any:
+    def _go_on(self, frame: Any, state: FrameState) -> None:
+        sink = self._sink
+        sink.thread()  # it may be another one
+        sink.run(frame, state)
+        sink.resume(frame, state)
+
+    def _leave(self, code: Any, tell: Any, *value: Any) -> Any:
+        """Called by a callback of the interpreter, so that the program's frame is the second one below."""
+        sink = self._sink
         try:
-            state = self._state_of(code, frame)
-            if state is None:
-                return self._idle(code)
-            tell(frame, state, *value)
+            last = self._last
+            info = last[1] if last[0] is code else self._find(code)
+            if info is None or info.live == 0 or not sink.on:
+                return self._disable  # see `_idle`
+            if info.single and sink.alone and info.top is not None and tell != self._go_on:
+                tell(info.top.frame, info.top, *value)
+                return None
+            frame = _getframe(2)
+            state = sink.states.get(id(frame))
+            if state is not None and state.info is info:
+                tell(frame, state, *value)
         except RecursionError:
-            return None
+            sink.alone = False
         except Exception:
-            self._sink.failed()
+            sink.failed()
         return None
 
-    def _idle(self, code: Any) -> Any:
-        """No frame of this code is being recorded, so where it leaves is of no interest. While one is,
-        its end must be seen: otherwise its state would be taken for another frame's."""
-        info = self._codes.of(code)
-        return self._disable if info is None or info.live == 0 or not self._sink.on else None
-
     def _throw(self, code: Any, offset: int, exc: Any) -> None:
-        self._tell(code, _getframe(1), self._sink.resume)
+        self._tell(code, self._go_on)
 
     def _unwind(self, code: Any, offset: int, exc: Any) -> None:
-        self._tell(code, _getframe(1), self._sink.unwind)
+        self._tell(code, self._sink.unwind)
 
     def _raise(self, code: Any, offset: int, exc: Any) -> None:
-        self._tell(code, _getframe(1), self._sink.raised, exc)
+        self._tell(code, self._sink.raised, exc)
 
-    def _tell(self, code: Any, frame: Any, tell: Any, *exc: Any) -> None:
+    def _tell(self, code: Any, tell: Any, *exc: Any) -> None:
+        """An event that comes from all code, traced or not."""
+        known = self._known.get(id(code))
+        if known is None or known[1] is None:
+            return
+        sink = self._sink
         try:
-            state = self._state_of(code, frame)
-            if state is not None:
+            frame = _getframe(2)
+            state = sink.states.get(id(frame))
+            if state is not None and state.info is known[1]:
                 tell(frame, state, *exc)
         except RecursionError:
-            return
+            sink.alone = False
         except Exception:
-            self._sink.failed()
-
-    def _state_of(self, code: Any, frame: Any) -> "FrameState | None":
-        state = self._sink.states.get(id(frame))
-        return state if state is not None and state.info.code is code else None
+            sink.failed()

@@ -10,7 +10,8 @@ import sys
 
 from .bytecode import ITERATES, RETURNS, suspensions
 from .codes import CodeInfo, CodeTable
-from .sink import FrameState, Sink
+from .sink import Sink
+from .state import FrameState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 IDLE_LINES = 1000
 """So many line events of one frame in a row over the cap, and its lines are not followed any more."""
+
+OTHER_TRACER = "other tracer"
 
 IDLE_CODE = 20_000
 """The same for a code object: then its later calls are not followed at all, until the next item."""
@@ -42,6 +45,7 @@ class Settrace:
     def stop(self) -> None:
         if self._running:
             self._look_for_ours()
+            self._sink.end_item()
         self._running = False
         self._off()
 
@@ -52,6 +56,10 @@ class Settrace:
     def end_item(self) -> None:
         self._look_for_ours()
         self._off()
+        self._sink.end_item()
+
+    def write_last(self) -> None:
+        self._sink.write_last()
 
     def watch(self, code: Any) -> None:
         """A module's code is about to be executed."""
@@ -59,17 +67,31 @@ class Settrace:
             self._codes.name_all(code)
             self._on()
 
-    def other_tracer(self) -> None:
+    def other_tracer(self, caller: Any) -> None:
         """The program called `sys.settrace` itself. Its tracer has the right of way; whether it gave
         ours back (debuggers do) is seen at the end of the item."""
-        self._replaced = self._running
+        ours = self._begins_thread(caller) or self._ends_doctest(caller)
+        self._replaced = self._replaced or (self._running and not ours)
+
+    def _begins_thread(self, caller: Any) -> bool:
+        """A thread that begins takes up what `threading.settrace` was given: that is ours, or is not."""
+        threading = caller.f_globals
+        return threading.get("__name__") == "threading" and threading.get("_trace_hook") is self._global
+
+    def _ends_doctest(self, caller: Any) -> bool:
+        """The runner of doctest puts back the tracer that it found, after each docstring. A debugger that an
+        example started is told when that one sets its own."""
+        if caller.f_globals.get("__name__") != "doctest" or caller.f_code.co_name != "run":
+            return False
+        return caller.f_locals.get("save_trace") is self._global
 
     def _look_for_ours(self) -> None:
-        """Tells why the recording of this item ended early, if it did: the interpreter takes a trace
-        function off when it cannot call it, which is so at the limit of recursion."""
-        if self._is_on and self._sink.on and not self._told and sys.gettrace() is not self._global:
+        """Tells why the recording of this item has a gap or ended early, if so: the interpreter takes a
+        trace function off when it cannot call it, which is so at the limit of recursion."""
+        gone = sys.gettrace() is not self._global
+        if self._is_on and self._sink.on and not self._told and (gone or self._replaced):
             self._told = True
-            other = "the program set a tracer of its own, which ended the recording"
+            other = "the program set a tracer of its own, which ended the recording" if gone else OTHER_TRACER
             self._sink.tell_limit(
                 other if self._replaced else "the limit of recursion, which ended the recording"
             )

@@ -11,46 +11,35 @@ And a comprehension's frame (up to 3.11) counts as its caller's, as it does from
 
 from __future__ import annotations
 
+import sys
 from _thread import get_ident
 from itertools import count
 from sys import exc_info, version_info
 from time import perf_counter_ns as _clock
-from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from backtrail_probe import statics
 from backtrail_probe.log import Log
 from backtrail_probe.statics import quote
-from backtrail_probe.values import ATOMS, Renderer
+from backtrail_probe.values import ATOM_IDS, IntTexts, Renderer
 
+from .bytecode import assigned
 from .codes import CodeInfo, CodeTable
+from .state import FrameState, Keys, plain_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional
+    from typing import Any, Dict, Optional, Tuple
 
     from backtrail_probe.wire import RecordLimits
 
-_NO_LIMIT = 1 << 60
-_NOT_VALUES = frozenset((ModuleType, FunctionType, BuiltinFunctionType, type))
+NO_LIMIT = 1 << 60
+_modules = sys.modules
 _MUTABLE = object()  # stands for "look at it again": never identical with a value
-_MISSING = object()
-_SMALL = 1 << 62
-_PROXIES = version_info >= (3, 13)  # there `f_locals` of a function makes a new list of items itself
-
-
-class FrameState:
-    """One recorded activation. Holds no reference to the frame, and of its values only immutable ones."""
-
-    __slots__ = ("depth", "id", "info", "line", "objects", "raised", "texts")
-
-    def __init__(self, number: int, info: CodeInfo, depth: int) -> None:
-        self.id = number
-        self.info = info
-        self.depth = depth
-        self.line = -1
-        self.raised = False  # an exception came, and no line has run since
-        self.objects: Dict[str, Any] = {}  # name -> the value if it is immutable, else _MUTABLE
-        self.texts: Dict[str, str] = {}  # name -> the value as it was last rendered
+MISSING = object()
+WHOLE = 15  # a power of two less one
+"""From so many hits of a line on it pays to find out which variables it can change, and records are short;
+but each sixteenth is a whole one, with its number and the time."""
+PROXIES = version_info >= (3, 13)  # there `f_locals` of a function makes a new list of items itself
 
 
 class Sink:
@@ -58,23 +47,27 @@ class Sink:
 
     def __init__(self, log: Log, codes: CodeTable, renderer: Renderer, limits: RecordLimits) -> None:
         self._log = log
-        self._write = log.event
+        self.write = log.write
         self._t0 = log.t0
         self._codes = codes
         self._renderer = renderer
         self._render = renderer.render
-        self.hits = limits.hits_per_line or _NO_LIMIT
-        self.calls = limits.calls_per_function or _NO_LIMIT
-        self._events_left = limits.events or _NO_LIMIT
+        self.ints = IntTexts(renderer.render)
+        self.hits = limits.hits_per_line or NO_LIMIT
+        self.calls = limits.calls_per_function or NO_LIMIT
+        self._events_left = limits.events or NO_LIMIT
         self._events = limits.events
-        self._depth = limits.depth or _NO_LIMIT
+        self._depth = limits.depth or NO_LIMIT
         self.states: "Dict[int, FrameState]" = {}
         self._numbers = count(1)
         self._threads: "Dict[int, int]" = {}
         self._touched: "list[CodeInfo]" = []
         self._told_depth = False
-        self._keys: Dict[str, str] = {}
+        self.keys = Keys()
+        self._key = self.keys.__getitem__
         self.repeats = True  # the recorder tells of a line again and again while a frame stays on it
+        self.alone = True  # one thread, and one stack in it: then the frame that began last is running
+        self.new_state = FrameState
         self.on = True
 
     def new_item(self) -> None:
@@ -95,16 +88,37 @@ class Sink:
         if depth > self._depth:
             self._tell_depth()
             return None
-        state = FrameState(next(self._numbers), info, depth)
+        state = self.new_state(next(self._numbers), info, depth)
         values = self._changes(frame, state, call=True)
         info.live += 1
         self.states[id(frame)] = state
         above = parent.id if parent is not None else "null"
         flag = "true" if late else "false"
-        self._emit(
-            f'["call",{state.id},{above},{info.id},{self._thread()},{self._log.now()},{values},{flag}]\n'
-        )
+        now, thread = self._log.now(), self.thread()
+        text = f'["call",{state.id},{above},{info.id},{thread},{now},{values},{flag}]\n'
+        self.entered(frame, state, text)
         return state
+
+    # What the second pass does in another way (see `ring.py`).
+
+    def entered(self, frame: Any, state: FrameState, text: str) -> None:
+        """Tells of a call; `text` is its record."""
+        self._emit(text)
+
+    def effect(self, frame: Any, state: FrameState, kind: str, line: int, head: str) -> None:
+        """Tells of an event with the variables that changed; `head` is its record up to them."""
+        values = self._changes(frame, state)
+        self._emit(f"{head}{values},{'true' if state.info.capped else 'false'}]\n")
+
+    def plain(self, state: FrameState, kind: str, line: int, text: str) -> None:
+        """Tells of an event that has no variables; `text` is its record."""
+        self._emit(text)
+
+    def end_item(self) -> None:
+        """The item, or the whole run, has ended."""
+
+    def write_last(self) -> None:
+        """A failure of the current item is about to be told."""
 
     def over(self, info: CodeInfo, line: int) -> bool:
         """Whether the line has had all its hits."""
@@ -137,17 +151,71 @@ class Sink:
             if state is None:
                 return False
             state.line = line
-        info.hits[line] = hit
-        values = self._changes(frame, state)
-        now = (_clock() - self._t0) // 1000
-        gap = "true" if info.capped else "false"
-        if not self.on or self._codes.news or self._events_left <= 0:
-            self._emit(f'["line",{state.id},{line},{hit},{now},{values},{gap}]\n')
-        elif self._write(f'["line",{state.id},{line},{hit},{now},{values},{gap}]\n'):
-            self._events_left -= 1
-        else:
-            self.stop("bytes", self._log.limit)
+        self.step(frame, state, info, line, hit)
         return False
+
+    def step(self, frame: Any, state: FrameState, info: CodeInfo, line: int, hit: int) -> None:
+        """Tells of a line that is about to run: the one place where nanoseconds count. Where a line is run
+        again and again in a frame without anything mutable, its record is a short one."""
+        info.hits[line] = hit
+        names = state.names
+        if names is None or info.capped or not hit & WHOLE:
+            self._whole_step(frame, state, info, line, hit)
+            return
+        parts = ""
+        if names:
+            found, objects, texts, keys = state.variables, state.objects, state.texts, self.keys
+            if found is None:
+                found = frame.f_locals
+            for name in names:
+                try:
+                    value = found[name]
+                except KeyError:  # it is not set yet, or was deleted
+                    objects.pop(name, None)
+                    texts.pop(name, None)
+                    continue
+                if objects.get(name, MISSING) is value:
+                    continue
+                if type(value) is int:
+                    objects[name] = value
+                    text = self.ints[value]
+                else:
+                    text = self.told(state, name, value)
+                if texts.get(name) != text:
+                    texts[name] = text
+                    parts = f"{parts},{keys[name]}:{text}" if parts else f"{keys[name]}:{text}"
+        short = state.short.get(line) or self._short(state, info, line)
+        state.names = short[2] if state.plain else None
+        try:
+            self.write(f"{short[0]}{parts}}}]\n".encode())
+        except ValueError:
+            self.no_room()
+
+    def _short(
+        self, state: FrameState, info: CodeInfo, line: int
+    ) -> "Tuple[str, bytes, Optional[Tuple[str, ...]]]":
+        """Of the short records of a line in a frame: the beginning, the whole where nothing changed, and
+        the variables that the line can change."""
+        head = f'["again",{state.id},{line},{{'
+        short = state.short[line] = head, f"{head}}}]\n".encode(), (info.sets or {}).get(line)
+        return short
+
+    def _whole_step(self, frame: Any, state: FrameState, info: CodeInfo, line: int, hit: int) -> None:
+        values = self._changes(frame, state)
+        if hit >= WHOLE and not info.capped:
+            state.names = self._candidates(state, info, line)
+            self._events_left -= WHOLE  # the short records count here
+        else:
+            state.names = None
+        now = (_clock() - self._t0) // 1000
+        self._emit(f'["line",{state.id},{line},{hit},{now},{values},{"true" if info.capped else "false"}]\n')
+
+    def _candidates(self, state: FrameState, info: CodeInfo, line: int) -> "Optional[Tuple[str, ...]]":
+        """The variables that this line may set: the only ones to look at when it has run. None where others
+        may change with it, as all can that hold what is mutable."""
+        if info.sets is None:
+            info.sets = assigned(info.code)
+        return info.sets.get(line) if state.plain else None
 
     def capped(self, info: CodeInfo, line: int) -> None:
         """Told once for a line and item; line 0: the remaining lines of a frame."""
@@ -157,32 +225,71 @@ class Sink:
 
     def leave(self, frame: Any, state: FrameState, value: Any) -> None:
         self.forget(frame)
-        values, gap = self._changes(frame, state), "true" if state.info.capped else "false"
-        shown = self._renderer.render(value)
-        self._emit(f'["return",{state.id},{frame.f_lineno or 0},{self._log.now()},{shown},{values},{gap}]\n')
+        shown, line = self._render(value), frame.f_lineno or 0
+        head = f'["return",{state.id},{line},{self._log.now()},{shown},'
+        self.effect(frame, state, "return", line, head)
 
     def suspend(self, frame: Any, state: FrameState, value: Any) -> None:
-        values, gap = self._changes(frame, state), "true" if state.info.capped else "false"
-        shown = self._renderer.render(value)
-        self._emit(f'["yield",{state.id},{frame.f_lineno or 0},{self._log.now()},{shown},{values},{gap}]\n')
+        self.rest(state)
+        shown, line = self._render(value), frame.f_lineno or 0
+        self.effect(frame, state, "yield", line, f'["yield",{state.id},{line},{self._log.now()},{shown},')
 
     def resume(self, frame: Any, state: FrameState) -> None:
-        self._emit(f'["resume",{state.id},{frame.f_lineno or 0},{self._log.now()}]\n')
+        line = frame.f_lineno or 0
+        self.plain(state, "resume", line, f'["resume",{state.id},{line},{self._log.now()}]\n')
 
     def raised(self, frame: Any, state: FrameState, exc: BaseException) -> None:
         state.raised = True
+        state.info.fast = None
+        line = frame.f_lineno or 0
         name, message = quote(statics.type_name(type(exc))), quote(self._renderer.message(exc))
-        self._emit(f'["raise",{state.id},{frame.f_lineno or 0},{self._log.now()},{name},{message}]\n')
+        self.plain(state, "raise", line, f'["raise",{state.id},{line},{self._log.now()},{name},{message}]\n')
 
     def unwind(self, frame: Any, state: FrameState) -> None:
         self.forget(frame)
-        values, gap = self._changes(frame, state), "true" if state.info.capped else "false"
-        self._emit(f'["unwind",{state.id},{frame.f_lineno or 0},{self._log.now()},{values},{gap}]\n')
+        line = frame.f_lineno or 0
+        self.effect(frame, state, "unwind", line, f'["unwind",{state.id},{line},{self._log.now()},')
 
     def forget(self, frame: Any) -> None:
         state = self.states.pop(id(frame), None)
         if state is not None:
             state.info.live -= 1
+            self.rest(state)
+
+    # Which frame of a code object runs, for the recorder that is not told: asking the interpreter for it
+    # raises an audit event, and that costs more than all else together.
+
+    def run(self, frame: Any, state: FrameState) -> None:
+        """The frame begins or goes on. It is held until it rests; only then could it come to its end."""
+        info = state.info
+        state.frame = frame
+        if PROXIES and not info.namespace:
+            state.variables = frame.f_locals
+        state.below, info.top = info.top, state
+        info.fast = state if info.single and self.alone else None
+
+    def rest(self, state: FrameState) -> None:
+        """The frame is left or suspended, and with it those above that were left unseen."""
+        info = state.info
+        each = info.top
+        while each is not None and each is not state:
+            each = each.below
+        if each is state:
+            each = info.top
+            while each is not state:
+                each.frame = each.variables = None
+                each = each.below
+            info.top = state.below
+            info.fast = state.below if info.single and self.alone else None
+        state.frame = state.variables = state.below = None
+
+    def release(self) -> None:
+        """No frame is held from here on."""
+        self.alone = False
+        for state in list(self.states.values()):
+            state.frame = state.variables = state.below = None
+        for info in self._codes.all():
+            info.top = info.fast = None
 
     def parent(self, frame: Any) -> "Optional[FrameState]":
         """The state of the nearest recorded caller."""
@@ -214,7 +321,11 @@ class Sink:
     def stop(self, what: str, value: int) -> None:
         if self.on:
             self.on = False
+            self.release()
             self.tell_limit(what, value)
+
+    def no_room(self) -> None:
+        self.stop("bytes", self._log.limit)
 
     def tell_limit(self, what: str, value: int = 0) -> None:
         self._log.note(f'["limit",{quote(what)},{value},{self._log.now()}]\n')
@@ -236,27 +347,44 @@ class Sink:
             self._told_depth = True
             self.tell_limit("depth", self._depth)
 
-    def _thread(self) -> int:
-        return self._threads.setdefault(get_ident(), len(self._threads) + 1)
+    def thread(self) -> int:
+        """The number of the current thread."""
+        number = self._threads.get(get_ident())
+        if number is None:
+            number = self._threads[get_ident()] = len(self._threads) + 1
+            self.alone = self.alone and number == 1
+        if "greenlet" in _modules:  # it changes stacks within a thread, unseen
+            self.alone = False
+        return number
+
+    def told(self, state: FrameState, name: str, value: Any) -> str:
+        """Renders a value and remembers what is needed to see it change."""
+        if id(type(value)) in ATOM_IDS:
+            state.objects[name] = value
+        else:
+            state.objects[name] = _MUTABLE
+            state.plain = False
+        return self._render(value)
 
     def _changes(self, frame: Any, state: FrameState, call: bool = False) -> str:
         """What differs from the frame's previous event, as a JSON object. At a call, the arguments;
         variables of enclosing functions are there from the beginning and tell nothing."""
-        info, objects, texts, keys = state.info, state.objects, state.texts, self._keys
+        info, objects, texts, keys = state.info, state.objects, state.texts, self.keys
         found = plain_names(frame.f_locals) if info.namespace else frame.f_locals
         hidden, only = info.hidden, info.arguments if call and not info.namespace else None
         parts = ""
-        for name, value in found.items() if _PROXIES else list(found.items()):
-            if objects.get(name, _MISSING) is value:
+        state.plain = True
+        for name, value in found.items() if PROXIES else list(found.items()):
+            if objects.get(name, MISSING) is value:
                 continue
-            key = keys.get(name)
-            if key is None:
-                key = self._key(name)
+            key = keys[name]
             if not key or (name in hidden and frame.f_lasti in hidden[name]):
                 continue
-            kind = type(value)
-            text = f'["int","{value}"]' if kind is int and -_SMALL < value < _SMALL else self._render(value)
-            objects[name] = value if kind in ATOMS else _MUTABLE
+            if type(value) is int:
+                text = self.ints[value]
+                objects[name] = value
+            else:
+                text = self.told(state, name, value)
             if texts.get(name) != text:
                 texts[name] = text
                 if only is None or name in only:
@@ -266,24 +394,3 @@ class Sink:
                 if name not in hidden or frame.f_lasti not in hidden[name]:
                     del objects[name], texts[name]
         return f"{{{parts}}}"
-
-    def _key(self, name: str) -> str:
-        """The name as JSON; nothing for names that are not the user's: of pytest's rewritten assertions
-        and of the iterator of a comprehension or generator expression."""
-        key = self._keys[name] = "" if name[:1] in ("@", ".") else quote(name)
-        return key
-
-
-def plain_names(namespace: Any) -> "Dict[str, Any]":
-    """Of a module or class body: no dunders, no modules, functions and classes; pytest's own `@` names
-    neither. A class body's namespace may be of the user's making: then it is read as a dict."""
-    if not statics.derives(type(namespace), dict):
-        return {}
-    return {
-        name: value
-        for name, value in list(dict.items(namespace))
-        if type(value) not in _NOT_VALUES
-        and type(name) is str
-        and name[:2] != "__"
-        and not statics.derives(type(value), type)
-    }

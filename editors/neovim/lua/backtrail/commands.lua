@@ -5,15 +5,39 @@ local M = {}
 ---@field method string The server's command.
 ---@field title string Heading of the window that shows the answer.
 ---@field about_file boolean Whether the command takes the buffer's URI.
+---@field about_place? boolean Whether it takes the position of the cursor too.
+---@field shown? fun(answer: table): boolean Shows the answer in its own way; false when it is like others.
 ---@field silent? boolean Whether the server says by itself what came of it.
 
 ---@type table<string, backtrail.Subcommand>
 local subcommands = {
   trace = { method = 'backtrail.trace', title = 'Backtrail', about_file = true },
   explain = { method = 'backtrail.explain', title = 'Explanation', about_file = true },
+  why = { method = 'backtrail.why', title = 'Why this value', about_file = true, about_place = true },
   fix = { method = 'backtrail.fix', title = 'Fix', about_file = true, silent = true },
+  debug = {
+    method = 'backtrail.debug',
+    title = 'Debug',
+    about_file = true,
+    shown = function(answer)
+      if answer.ready ~= true then
+        return false
+      end
+      require('backtrail.debug').attach(answer, function(text, level)
+        vim.notify('Backtrail: ' .. text, level)
+      end)
+      return true
+    end,
+  },
+  compare = { method = 'backtrail.divergence', title = 'Compared with the last good run', about_file = true },
   prompt = { method = 'backtrail.showPrompt', title = 'What the model saw', about_file = true },
   status = { method = 'backtrail.status', title = 'Backtrail', about_file = false },
+}
+
+--- Only of use with an expression, so they come from code actions and have no name in `:Backtrail`.
+---@type table<string, backtrail.Subcommand>
+local from_actions = {
+  evaluate = { method = 'backtrail.evaluate', title = 'Evaluated', about_file = true },
 }
 
 ---@param text string
@@ -32,7 +56,7 @@ end
 ---@param subcommand backtrail.Subcommand
 ---@param answer any
 local function show(subcommand, answer)
-  if type(answer) ~= 'table' or subcommand.silent then
+  if type(answer) ~= 'table' or subcommand.silent or (subcommand.shown and subcommand.shown(answer)) then
     return
   end
   if type(answer.markdown) == 'string' then
@@ -66,7 +90,7 @@ end
 function M.execute(name, command, ctx)
   local client = vim.lsp.get_client_by_id(ctx.client_id)
   if client then
-    request(client, subcommands[name], command.arguments or {}, ctx.bufnr)
+    request(client, subcommands[name] or from_actions[name], command.arguments or {}, ctx.bufnr)
   end
 end
 
@@ -106,6 +130,10 @@ function M.run(name)
     return
   end
   local arguments = subcommand.about_file and { vim.uri_from_bufnr(bufnr) } or {}
+  if subcommand.about_place then
+    local encoding = client.offset_encoding or 'utf-16'
+    table.insert(arguments, vim.lsp.util.make_position_params(0, encoding).position)
+  end
   request(client, subcommand, arguments, bufnr)
 end
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from backtrail_model.evidence.material import Material, Rendering
-from backtrail_model.evidence.representations import fact, inline, nothing, sliced
+from backtrail_model.evidence.representations import (
+    code_executor,
+    concise,
+    fact,
+    inline,
+    nothing,
+    semcoder,
+    sliced,
+)
 
 Render = Callable[[Material], Rendering]
 
@@ -13,6 +21,9 @@ REPRESENTATIONS: Mapping[str, Render] = {
     "none": nothing.render,
     "fact": fact.render,
     "next": inline.render,
+    "code_executor": code_executor.render,
+    "concise": concise.render,
+    "semcoder": semcoder.render,
     "slice": sliced.render,
 }
 DEFAULT = "slice"

@@ -1,4 +1,4 @@
-"""`next`: the source with the values as comments, after NExT (Ni et al. 2024).
+"""`next`: the source with the values as comments, after NExT (Ni et al. 2024, arXiv 2404.14662).
 
 Each executed line carries the changes of its first two hits and its last, in execution order.
 """
@@ -15,24 +15,26 @@ from backtrail_tracer.trace import Hit
 
 def render(material: Material) -> Rendering:
     """Comments are dropped from the end of the budget on, in order of lines; the code never is."""
-    history, failure = material.history, material.failure
+    by_line: dict[tuple[Path, int], list[Hit]] = {}
+    for hit in material.ran():
+        by_line.setdefault((material.history.path(hit), hit.line), []).append(hit)
     lines: list[str] = []
-    facts: list[Fact] = []
-    room, left_out = material.budget, 0
+    shown: list[Fact] = []
+    omitted: list[Fact] = []
+    room = material.budget
     for path, first, last in _functions(material):
-        for number, code in enumerate(history.text(path).splitlines()[first - 1 : last], first):
-            hits = [
-                h for h in history.trace.lines(path).get(number, ()) if _item(material, h) == failure.item
-            ]
-            shown = [fact_of(history, hit, material.prefix(path), 0.0, False) for hit in _some(hits)]
-            comment = _comment(shown, len(hits))
-            if estimate(comment) > room:
-                comment, left_out = "", left_out + len(hits)
-            else:
-                facts += shown
+        for number, code in enumerate(material.history.text(path).splitlines()[first - 1 : last], first):
+            hits = by_line.get((path, number), [])
+            each = [fact_of(material.history, hit, material.prefix(path), 0.0, False) for hit in hits]
+            comment = _comment(each)
+            fits = estimate(comment) <= room
+            some = _some(each) if fits else []
+            shown += some
+            omitted += [fact for fact in each if fact not in some]
+            comment = comment if fits else ""
             room -= estimate(comment)
             lines.append(code.rstrip() + comment)
-    return Rendering("\n".join(lines), tuple(facts), left_out)
+    return Rendering("\n".join(lines), tuple(shown), tuple(omitted))
 
 
 def _functions(material: Material) -> list[tuple[Path, int, int]]:
@@ -51,18 +53,18 @@ def _functions(material: Material) -> list[tuple[Path, int, int]]:
     return sorted(found.values())
 
 
-def _item(material: Material, hit: Hit) -> int | None:
-    return material.history.trace.frames[hit.frame].item
+def _some(facts: list[Fact]) -> list[Fact]:
+    return facts if len(facts) <= 3 else [facts[0], facts[1], facts[-1]]
 
 
-def _some(hits: list[Hit]) -> list[Hit]:
-    return hits if len(hits) <= 3 else [hits[0], hits[1], hits[-1]]
-
-
-def _comment(facts: list[Fact], total: int) -> str:
-    said = [f"({index}) {fact.effect}" for index, fact in enumerate(facts) if fact.effect]
+def _comment(facts: list[Fact]) -> str:
+    """The counter is that of the line's hits, so that the last one tells how often it ran."""
+    numbered = list(enumerate(facts))
+    if len(numbered) > 3:
+        numbered = [*numbered[:2], numbered[-1]]
+    said = [f"({index}) {fact.effect}" for index, fact in numbered if fact.effect]
     if not said:
         return ""
-    if total > 3:
+    if len(facts) > 3:
         said.insert(len(said) - 1, "…")
     return "  # " + "; ".join(said)

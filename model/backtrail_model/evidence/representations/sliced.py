@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import ast
 
-from backtrail_model.evidence.facts import Fact, fact_of, fold
+from backtrail_model.evidence.facts import Fact, fact_of
+from backtrail_model.evidence.folding import fold
 from backtrail_model.evidence.material import Material, Rendering
+from backtrail_model.evidence.ranking import ranked
 from backtrail_model.evidence.tokens import estimate
 from backtrail_tracer.statements import FUNCTIONS
 
 DULL_STATEMENTS = (ast.Import, ast.ImportFrom, ast.ClassDef, *FUNCTIONS)
 IN_A_TEST = 1.0
 """Added to the distance of a fact in a test: the reader sees the test's source anyway."""
-REPEATED = 0.75
-"""Added for each fact of the same line that was chosen before."""
 
 
 def render(material: Material) -> Rendering:
     facts, folded = fold(_facts(material))
-    chosen, room, dropped = [], material.budget, 0
-    for fact in _ranked(facts):
+    chosen: list[Fact] = []
+    room = material.budget
+    for fact in ranked(facts):
         cost = estimate(str(fact)) + 1
         if cost > room:
-            dropped += 1
+            folded.append(fact)
             continue
         room -= cost
         chosen.append(fact)
     chosen.sort(key=lambda fact: fact.order)
-    return Rendering("\n".join(map(str, chosen)), tuple(chosen), folded + dropped)
+    return Rendering("\n".join(map(str, chosen)), tuple(chosen), tuple(folded))
 
 
 def _facts(material: Material) -> list[Fact]:
@@ -45,14 +46,3 @@ def _facts(material: Material) -> list[Fact]:
         fact = fact_of(material.history, step.hit, material.prefix(path), distance, step.uncertain)
         found.setdefault(fact.id, fact)
     return list(found.values())
-
-
-def _ranked(facts: list[Fact]) -> list[Fact]:
-    """By distance; a line's later facts wait until other lines had their turn."""
-    seen: dict[tuple[str, int], int] = {}
-    keyed: list[tuple[float, int, Fact]] = []
-    for fact in sorted(facts, key=lambda one: (one.distance, -one.order)):
-        place = (str(fact.path), fact.line)
-        seen[place] = seen.get(place, -1) + 1
-        keyed.append((fact.distance + REPEATED * seen[place], -fact.order, fact))
-    return [fact for _, _, fact in sorted(keyed, key=lambda one: one[:2])]

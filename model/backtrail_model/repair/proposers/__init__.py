@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.repair.proposers.base import Proposer
+from backtrail_model.repair.proposers.base import Asker, Proposer
 from backtrail_model.repair.proposers.infill import Infill
 from backtrail_model.repair.proposers.instruct import Instruct
 from backtrail_model.repair.proposers.mutate import Mutations
+from backtrail_model.repair.proposers.rewrite import Rewrite
+from backtrail_model.repair.proposers.schedule import Schedule
 
-__all__ = ["Infill", "Instruct", "Mutations", "Proposer", "standard"]
+__all__ = ["Infill", "Instruct", "Mutations", "Proposer", "Rewrite", "Schedule", "askers", "standard"]
 
 
-def standard(client: ModelClient | None, priority: Priority = "person") -> tuple[Proposer, ...]:
-    """Mutations beside the model's lane: the likeliest holes, an instruction, more holes, and so on.
+def standard(
+    client: ModelClient | None, priority: Priority = "person", only: Collection[str] = ()
+) -> tuple[Proposer, ...]:
+    """Mutations, and beside them the model's lane, where the schedule decides who asks next.
 
-    Without a client there are the mutations only.
+    Without a client there are the mutations only. `only` are names of proposers; none means all.
     """
-    if client is None:
-        return (Mutations(),)
+    cheap: tuple[Proposer, ...] = (Mutations(),) if not only or "mutation" in only else ()
+    chosen = (
+        [] if client is None else [one for one in askers(client, priority) if not only or one.name in only]
+    )
+    return (*cheap, Schedule(chosen)) if chosen else cheap
+
+
+def askers(client: ModelClient, priority: Priority = "person") -> tuple[Asker, ...]:
+    """All that is asked of a model. The chances are first guesses, which a search corrects."""
     return (
-        Mutations(),
-        Infill(client, holes=5, priority=priority),
-        Instruct(client, priority=priority),
-        Infill(client, holes=3, priority=priority),
-        Instruct(client, samples=4, temperature=0.8, priority=priority),
-        Infill(client, holes=4, kind="insert", chance=0.3, name="insertion", priority=priority),
-        Instruct(client, samples=2, temperature=0.6, second_round=True, priority=priority),
-        Infill(client, holes=8, priority=priority),
+        Infill(client, chance=0.6, priority=priority),
+        Infill(client, kind="expression", chance=0.2, name="expression", priority=priority),
+        Infill(client, kind="insert", chance=0.15, name="insertion", priority=priority),
+        Instruct(client, chance=0.35, priority=priority),
+        Instruct(client, samples=4, temperature=0.8, chance=0.3, rounds=2, priority=priority),
+        Instruct(client, samples=3, temperature=0.6, second_round=True, chance=0.15, priority=priority),
+        Rewrite(client, chance=0.4, priority=priority),
+        Rewrite(client, samples=6, temperature=0.8, chance=0.45, rounds=4, priority=priority),
+        Rewrite(client, kind="correct", samples=4, temperature=0.7, chance=0.25, rounds=3, priority=priority),
     )

@@ -1,9 +1,13 @@
-"""Fill-in-the-middle: one suspicious statement is taken out, and the model infills it several times."""
+"""Fill-in-the-middle: something suspicious is taken out, and the model infills it several times.
+
+That is one statement, one expression in it, the whole body of a function; or a line that may be missing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from itertools import islice
 from typing import Literal
 
 from attrs import field, frozen
@@ -12,22 +16,23 @@ from backtrail_model.client import Completion, ModelClient, Priority
 from backtrail_model.errors import HostError
 from backtrail_model.repair.candidates import Candidate, Prompted, candidate
 from backtrail_model.repair.context import RepairContext
-from backtrail_model.repair.holes import Hole, inserting, replacing
-from backtrail_model.repair.proposers.base import Lane, accepted
+from backtrail_model.repair.holes import Hole, expressions, inserting, masking, replacing
+from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
 from backtrail_model.repair.suspects import Suspect
 
-Kind = Literal["replace", "insert"]
+Kind = Literal["replace", "insert", "expression"]
 ONE_LINE_TOKENS = 40
 MANY_LINES_TOKENS = 96
+ROUNDS = 2
+PROMPT_CHARS = 700
+"""About what the function around a hole comes to."""
+GUESSED = 3.0
+"""Where a blind edit passed, what the model would write tells whether it makes sense or fits by chance."""
 
 
 @frozen
 class Infill:
-    """The next `holes` that nobody filled yet, `samples` for each at `temperature`.
-
-    A statement for which a blind guess passed comes first: what the model would write there tells
-    whether the guess makes sense or only fits the tests. The others come in order of suspicion.
-    """
+    """Holes of one kind, `samples` for each at `temperature`; as a proposer of its own the first `holes`."""
 
     client: ModelClient
     holes: int = 8
@@ -40,30 +45,52 @@ class Infill:
     lane: Lane = "model"
 
     async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
-        make = replacing if self.kind == "replace" else inserting
-        for _ in range(self.holes):
-            suspect = self._next(context)
-            if suspect is None:
-                return
-            hole = make(context.originals[suspect.path], suspect)
-            try:
-                async with aclosing(self._fill(context, hole, context.seed + suspect.start)) as found:
+        tasks = sorted(self.tasks(context), key=lambda task: -task.chance)
+        try:
+            for task in islice(tasks, self.holes):
+                async with aclosing(task.run()) as found:
                     async for one in found:
                         yield one
-            except HostError as error:
-                context.attempts.skipped.append(f"{self.name}: {error}")
-                return
+        except HostError as error:
+            context.attempts.skipped.append(f"{self.name}: {error}")
 
-    def _next(self, context: RepairContext) -> Suspect | None:
-        filled = context.attempts.filled
-        free = [one for one in context.suspects if (self.kind, one.path, one.start) not in filled]
-        guessed = [one for one in free if any(_overlaps(one, guess) for guess in context.attempts.passed)]
-        suspect = next(iter([*guessed, *free]), None)
-        if suspect is not None:
-            filled.add((self.kind, suspect.path, suspect.start))
-        return suspect
+    def tasks(self, context: RepairContext) -> Iterator[Task]:
+        """Every hole there is, again with other samples in a later round, at half the chance."""
+        whole = sum(one.score for one in context.suspects) or 1.0
+        for suspect in context.suspects:
+            share = suspect.score / whole
+            if any(_overlaps(suspect, guess) for guess in context.attempts.passed):
+                share = min(1.0, share * GUESSED)
+            for number, place in enumerate(self._places(context, suspect)):
+                chance = self.chance * share * 0.7**number
+                for turn in range(ROUNDS):
+                    yield self._task(context, suspect, place, chance / 2**turn, turn)
 
-    async def _fill(self, context: RepairContext, hole: Hole, seed: int) -> AsyncGenerator[Candidate, None]:
+    def _places(self, context: RepairContext, suspect: Suspect) -> list[tuple[int, int]]:
+        if self.kind == "expression":
+            return expressions(context.originals[suspect.path], suspect)
+        return [(suspect.start, suspect.end)]
+
+    def _task(
+        self, context: RepairContext, suspect: Suspect, place: tuple[int, int], chance: float, turn: int
+    ) -> Task:
+        many_lines = suspect.statement.end_line > suspect.statement.line and self.kind == "replace"
+        length = 8 if self.kind == "expression" else 40 if many_lines else 16
+        return Task(
+            kind=self.name,
+            key=(suspect.path, *place, turn),
+            chance=chance,
+            cost_s=cost_s(PROMPT_CHARS, length),
+            run=lambda: self._fill(context, self._hole(context, suspect, place), turn),
+        )
+
+    def _hole(self, context: RepairContext, suspect: Suspect, place: tuple[int, int]) -> Hole:
+        original = context.originals[suspect.path]
+        if self.kind == "replace":
+            return replacing(original, suspect)
+        return inserting(original, suspect) if self.kind == "insert" else masking(original, suspect, *place)
+
+    async def _fill(self, context: RepairContext, hole: Hole, turn: int) -> AsyncGenerator[Candidate, None]:
         prompted = self._prompted(hole, await self.client.model())
         context.attempts.prompts.append(prompted)
         samples = self.client.samples(
@@ -73,7 +100,7 @@ class Infill:
             temperature=self.temperature,
             n=self.samples,
             stop=["\n"] if hole.one_line else ["\n\n"],
-            seed=seed,
+            seed=context.seed + hole.start + 100_003 * turn,
             priority=self.priority,
         )
         async with aclosing(samples) as done:
@@ -83,7 +110,7 @@ class Infill:
 
     def _candidates(self, hole: Hole, sample: Completion, prompted: Prompted) -> Iterator[Candidate]:
         for filling in hole.fillings(sample.text):
-            text = filling if self.kind == "replace" else _as_line(hole, filling)
+            text = _as_line(hole, filling) if self.kind == "insert" else filling
             made = candidate(
                 hole.original,
                 hole.start,

@@ -9,14 +9,16 @@ from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import HostError
+from backtrail_model.errors import HostError, PromptTooLong
+from backtrail_model.evidence import Evidence, shorter
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.fixes import diff
-from backtrail_model.repair.proposers.base import Lane, accepted
+from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
 
 MOST_TOKENS = 220
+LENGTH = 50
 
 
 @frozen
@@ -30,33 +32,72 @@ class Instruct:
     second_round: bool = False
     chance: float = 0.4
     priority: Priority = "person"
+    rounds: int = 1
     name: str = "instruction"
     lane: Lane = "model"
 
     async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
-        messages = self._messages(context)
-        if messages is None:
-            return
         try:
-            prompted = Prompted(self.name, as_text(messages), self._options(), await self.client.model())
-            context.attempts.prompts.append(prompted)
-            answers = self.client.chat_samples(
-                messages,
-                max_tokens=MOST_TOKENS,
-                temperature=self.temperature,
-                n=self.samples,
-                seed=context.seed + 7919 * (1 + self.second_round),
-                priority=self.priority,
-            )
-            async with aclosing(answers) as done:
-                async for answer in done:
-                    for one in self._candidates(context, answer.text, prompted):
-                        yield one
+            async with aclosing(self._ask(context, 0)) as found:
+                async for one in found:
+                    yield one
         except HostError as error:
             context.attempts.skipped.append(f"{self.name}: {error}")
 
-    def _messages(self, context: RepairContext) -> list[Mapping[str, str]] | None:
-        code, facts = context.evidence.code, context.evidence.to_text()
+    def tasks(self, context: RepairContext) -> Iterator[Task]:
+        """The same question again has other answers; a second round has another question each time."""
+        if not context.evidence.code:
+            return
+        tried = context.attempts.best() if self.second_round else None
+        if self.second_round and tried is None:
+            return
+        asked = tried[0].key if tried else ""
+        for turn in range(self.rounds):
+            yield Task(
+                kind=f"{self.name} {self._options()}",
+                key=(asked, turn),
+                chance=self.chance / 2**turn,
+                cost_s=cost_s(len(context.evidence.code) + 1200, LENGTH),
+                run=lambda turn=turn: self._ask(context, turn),  # type: ignore[misc]
+            )
+
+    async def _ask(self, context: RepairContext, turn: int) -> AsyncGenerator[Candidate, None]:
+        """With fewer facts where the prompt is too long for the model; the code in it is never cut."""
+        too_long: PromptTooLong | None = None
+        for evidence in shorter.steps(context.evidence):
+            messages = self._messages(context, evidence)
+            if messages is None:
+                return
+            try:
+                async with aclosing(self._answers(context, messages, turn)) as found:
+                    async for one in found:
+                        yield one
+                return
+            except PromptTooLong as error:
+                too_long = error
+        if too_long is not None:
+            raise too_long
+
+    async def _answers(
+        self, context: RepairContext, messages: list[Mapping[str, str]], turn: int
+    ) -> AsyncGenerator[Candidate, None]:
+        prompted = Prompted(self.name, as_text(messages), self._options(), await self.client.model())
+        context.attempts.prompts.append(prompted)
+        answers = self.client.chat_samples(
+            messages,
+            max_tokens=MOST_TOKENS,
+            temperature=self.temperature,
+            n=self.samples,
+            seed=context.seed + 7919 * (1 + self.second_round) + 100_003 * turn,
+            priority=self.priority,
+        )
+        async with aclosing(answers) as done:
+            async for answer in done:
+                for one in self._candidates(context, answer.text, prompted):
+                    yield one
+
+    def _messages(self, context: RepairContext, evidence: Evidence) -> list[Mapping[str, str]] | None:
+        code, facts = evidence.code, evidence.to_text()
         if not code:
             return None
         if not self.second_round:
@@ -67,7 +108,7 @@ class Instruct:
                 code=code,
                 facts=facts,
                 edit=_edit(context, tried[0]),
-                outcome=_outcome(tried[1]),
+                outcome=outcome(tried[1]),
             )
         else:
             return None
@@ -76,7 +117,7 @@ class Instruct:
 
     def _candidates(self, context: RepairContext, answer: str, prompted: Prompted) -> Iterator[Candidate]:
         """The answer laid over the file that it fits; the most suspicious file first."""
-        for original in _by_suspicion(context):
+        for original in by_suspicion(context):
             made = [
                 one
                 for text in texts(original, answer)
@@ -104,7 +145,7 @@ def as_text(messages: Sequence[Mapping[str, str]]) -> str:
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
 
 
-def _by_suspicion(context: RepairContext) -> list[Original]:
+def by_suspicion(context: RepairContext) -> list[Original]:
     paths = dict.fromkeys(suspect.path for suspect in context.suspects)
     return [context.originals[path] for path in paths]
 
@@ -114,7 +155,7 @@ def _edit(context: RepairContext, tried: Candidate) -> str:
     return "\n".join(line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---"))
 
 
-def _outcome(verdict: object) -> str:
+def outcome(verdict: object) -> str:
     failures = getattr(verdict, "failures", ())
     if not failures:
         return str(getattr(verdict, "summary", "it failed"))

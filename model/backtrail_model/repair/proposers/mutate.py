@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 
@@ -11,34 +12,44 @@ from backtrail_model.evidence.facts import DULL_TYPES
 from backtrail_model.repair.candidates import Candidate, candidate
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.edits import Edit, edits
+from backtrail_model.repair.edits.scope import scope_of
+from backtrail_model.repair.flags import EVERYDAY
 from backtrail_model.repair.proposers.base import Lane, accepted
 from backtrail_model.repair.suspects import Suspect
 
 CHANCE = 0.15
 """How much less likely a blind edit is right than an answer of a model for the same statement."""
+MOST_SUSPECTS = 150
 
 
 @frozen
 class Mutations:
     """`most` bounds the candidates of one run; those of the most suspicious statements come first."""
 
-    most: int = 400
+    most: int = 1500
     name: str = "mutation"
     lane: Lane = "cheap"
 
     async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
-        ranked = sorted(_all(context), key=lambda pair: -pair[0].score * pair[1].weight)
-        for suspect, edit in ranked[: self.most]:
+        pairs: list[tuple[Suspect, Edit]] = []
+        for suspect in context.suspects[:MOST_SUSPECTS]:
+            pairs += _edits(context, suspect)
+            await asyncio.sleep(0)
+        pairs.sort(key=lambda pair: -pair[0].score * pair[1].weight)
+        for suspect, edit in pairs[: self.most]:
             for one in _made(context, suspect, edit):
                 yield one
             # Parsing takes a millisecond or so: let the verifier and the model's answers have a turn.
             await asyncio.sleep(0)
 
 
-def _all(context: RepairContext) -> Iterator[tuple[Suspect, Edit]]:
-    for suspect in context.suspects:
-        source = context.originals[suspect.path].source
-        for edit in edits(source, suspect, _variables(context, suspect)):
+def _edits(context: RepairContext, suspect: Suspect) -> Iterator[tuple[Suspect, Edit]]:
+    source = context.originals[suspect.path].source
+    scope = scope_of(source, suspect, _variables(context, suspect), _everyday(context))
+    seen: set[tuple[int, int, str]] = set()
+    for edit in sorted(edits(source, suspect, scope), key=lambda edit: -edit.weight):
+        if (edit.start, edit.end, edit.replacement) not in seen:
+            seen.add((edit.start, edit.end, edit.replacement))
             yield suspect, edit
 
 
@@ -66,3 +77,14 @@ def _variables(context: RepairContext, suspect: Suspect) -> Mapping[str, str]:
     for hit in context.history.hits(frame.id):
         types.update({name: value.type for name, value in hit.changed.items()})
     return {name: kind for name, kind in types.items() if kind not in DULL_TYPES and name.isidentifier()}
+
+
+def _everyday(context: RepairContext) -> str:
+    """What the test expected, if that is a value which many programs hold: 0, an empty list."""
+    expected = context.failure.expected
+    try:
+        value = ast.literal_eval(expected.text) if expected is not None else ...
+    except (ValueError, SyntaxError):
+        return ""
+    common = value in ([], {}, ()) or value is None or any(value is each for each in (True, False))
+    return repr(value) if common or value in EVERYDAY else ""

@@ -1,0 +1,108 @@
+"""What is mistaken for what."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+
+COMPARE: Mapping[str, Sequence[str]] = {
+    "<": ("<=", ">", ">=", "!="),
+    "<=": ("<", ">=", ">", "=="),
+    ">": (">=", "<", "<=", "!="),
+    ">=": (">", "<=", "<", "=="),
+    "==": ("!=", "<=", ">=", "in", "<", ">"),
+    "!=": ("==", "<", ">", "not in"),
+    "in": ("not in", "=="),
+    "not in": ("in", "!="),
+    "is": ("is not", "=="),
+    "is not": ("is", "!="),
+}
+COMPARE_TOKENS: Mapping[type[ast.cmpop], str] = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+}
+BINARY: Mapping[type[ast.operator], tuple[str, Sequence[str]]] = {
+    ast.Add: ("+", ("-", "*", "%")),
+    ast.Sub: ("-", ("+", "*", "%")),
+    ast.Mult: ("*", ("+", "/", "**", "//", "-")),
+    ast.Div: ("/", ("//", "*", "%", "-")),
+    ast.FloorDiv: ("//", ("/", "%", "*")),
+    ast.Mod: ("%", ("//", "/", "*")),
+    ast.Pow: ("**", ("*", "+")),
+    ast.BitAnd: ("&", ("|", "^")),
+    ast.BitOr: ("|", ("&", "^")),
+    ast.BitXor: ("^", ("&", "|")),
+    ast.LShift: ("<<", (">>",)),
+    ast.RShift: (">>", ("<<",)),
+}
+COMMUTES = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr, ast.BitXor)
+PAIRS = (
+    ("min", "max"),
+    ("any", "all"),
+    ("append", "extend"),
+    ("append", "add"),
+    ("append", "appendleft"),
+    ("lower", "upper"),
+    ("islower", "isupper"),
+    ("startswith", "endswith"),
+    ("lstrip", "rstrip"),
+    ("strip", "lstrip"),
+    ("strip", "rstrip"),
+    ("split", "rsplit"),
+    ("partition", "rpartition"),
+    ("find", "rfind"),
+    ("index", "rindex"),
+    ("index", "find"),
+    ("keys", "values"),
+    ("keys", "items"),
+    ("values", "items"),
+    ("floor", "ceil"),
+    ("ceil", "round"),
+    ("floor", "round"),
+    ("add", "update"),
+    ("add", "discard"),
+    ("add", "remove"),
+    ("remove", "discard"),
+    ("pop", "get"),
+    ("popleft", "pop"),
+    ("union", "intersection"),
+    ("difference", "symmetric_difference"),
+    ("difference", "intersection"),
+    ("issubset", "issuperset"),
+    ("str", "int"),
+    ("str", "repr"),
+    ("int", "float"),
+    ("int", "round"),
+    ("list", "sorted"),
+    ("list", "tuple"),
+    ("list", "set"),
+    ("set", "frozenset"),
+    ("sorted", "reversed"),
+    ("sum", "max"),
+    ("sum", "len"),
+    ("isdigit", "isalpha"),
+    ("isalpha", "isalnum"),
+    ("isinstance", "issubclass"),
+    ("abs", "int"),
+    ("sin", "cos"),
+    ("bisect_left", "bisect_right"),
+    ("insort_left", "insort_right"),
+    ("heappush", "heappop"),
+    ("zip", "zip_longest"),
+    ("combinations", "permutations"),
+    ("ord", "chr"),
+    ("getattr", "hasattr"),
+    ("next", "iter"),
+)
+NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
+    name: tuple(b if a == name else a for a, b in PAIRS if name in (a, b))
+    for name in {n for p in PAIRS for n in p}
+}

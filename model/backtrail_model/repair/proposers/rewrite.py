@@ -1,0 +1,170 @@
+"""The whole function anew: from what it says of itself, or as a correction of what is there.
+
+A program that is wrong as a whole is not one edit away from a right one, and a small model that sees it
+copies it. So the first kind of question does not show the old body at all.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from textwrap import dedent
+from typing import Literal
+
+from attrs import frozen
+
+from backtrail_model import prompts
+from backtrail_model.client import ModelClient, Priority
+from backtrail_model.errors import HostError
+from backtrail_model.repair.answers import texts
+from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
+from backtrail_model.repair.context import RepairContext
+from backtrail_model.repair.holes import preamble
+from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
+from backtrail_model.repair.proposers.instruct import as_text
+
+Kind = Literal["specification", "correct"]
+LEAST_TOKENS, MOST_TOKENS = 200, 500
+LONGEST = 60
+"""Lines of a function; a longer one is nothing that a small model writes anew."""
+MOST_TEST_CHARS = 900
+
+
+@frozen
+class Target:
+    """The function to be written: where it stands, its text, and its head up to the docstring."""
+
+    original: Original
+    line: int
+    text: str
+    head: str
+    indent: str  # of its body
+    has_docstring: bool
+
+
+@frozen
+class Rewrite:
+    """`samples` whole functions at `temperature`, by a `kind` of question."""
+
+    client: ModelClient
+    kind: Kind = "specification"
+    samples: int = 1
+    temperature: float = 0.0
+    chance: float = 0.4
+    rounds: int = 1
+    priority: Priority = "person"
+    name: str = "rewrite"
+    lane: Lane = "model"
+
+    async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
+        target = target_of(context)
+        if target is None:
+            return
+        try:
+            async with aclosing(self._ask(context, target, 0)) as found:
+                async for one in found:
+                    yield one
+        except HostError as error:
+            context.attempts.skipped.append(f"{self.name}: {error}")
+
+    def tasks(self, context: RepairContext) -> Iterator[Task]:
+        target = target_of(context)
+        if target is None:
+            return
+        # Without a docstring there is only the name to go by.
+        known = 1.0 if target.has_docstring or self.kind == "correct" else 0.4
+        for turn in range(self.rounds):
+            yield Task(
+                kind=f"{self.name} {self.kind} {self.samples}",
+                key=(target.original.path, target.line, turn),
+                chance=known * self.chance * 0.6**turn,
+                cost_s=cost_s(len(target.text) + 900, min(120, len(target.text) // 4)),
+                run=lambda turn=turn: self._ask(context, target, turn),  # type: ignore[misc]
+            )
+
+    async def _ask(
+        self, context: RepairContext, target: Target, turn: int
+    ) -> AsyncGenerator[Candidate, None]:
+        messages = self._messages(context, target)
+        prompted = Prompted(self.name, as_text(messages), self._options(), await self.client.model())
+        context.attempts.prompts.append(prompted)
+        answers = self.client.chat_samples(
+            messages,
+            max_tokens=max(LEAST_TOKENS, min(MOST_TOKENS, len(target.text) // 2)),
+            temperature=self.temperature,
+            n=self.samples,
+            stop=["\n```\n"],
+            seed=context.seed + 104_729 * (1 + (self.kind == "correct")) + 100_003 * turn,
+            priority=self.priority,
+        )
+        async with aclosing(answers) as done:
+            async for answer in done:
+                for text in texts(target.original, answer.text):
+                    made = whole(
+                        target.original,
+                        text,
+                        proposer=self.name,
+                        note=self.kind,
+                        promise=self.chance,
+                        prompted=prompted,
+                    )
+                    for one in accepted(made):
+                        yield one
+
+    def _messages(self, context: RepairContext, target: Target) -> list[Mapping[str, str]]:
+        around = preamble(target.original, target.line).strip()
+        code = "\n\n".join(part for part in (around, self._shown(target)) if part)
+        test = context.evidence.test.source[:MOST_TEST_CHARS]
+        if self.kind == "specification":
+            user = prompts.fill("specification_user", code=code, test=test)
+        else:
+            user = prompts.fill("correct_user", code=code, test=test, outcome=context.evidence.outcome())
+        return [
+            {"role": "system", "content": prompts.fill("rewrite_system")},
+            {"role": "user", "content": user},
+        ]
+
+    def _shown(self, target: Target) -> str:
+        if self.kind == "correct":
+            return dedent(target.text)
+        return dedent(f"{target.head}{target.indent}...\n")
+
+    def _options(self) -> str:
+        return f"{self.samples} samples at temperature {self.temperature}"
+
+
+def target_of(context: RepairContext) -> Target | None:
+    """The function with the most suspicion in it; none when it is too long to be written anew."""
+    weights: dict[tuple[Path, int], float] = {}
+    for suspect in context.suspects:
+        if suspect.statement.function != "<module>":
+            original = context.originals[suspect.path]
+            function = _function(original, suspect.line)
+            if function is not None:
+                key = (suspect.path, function.lineno)
+                weights[key] = weights.get(key, 0.0) + suspect.score
+    for (path, line), _ in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
+        original = context.originals[path]
+        function = _function(original, line)
+        if function is not None and (function.end_lineno or line) - line <= LONGEST:
+            return _target(original, function)
+    return None
+
+
+def _function(original: Original, line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """The outermost function around a line."""
+    around = (n for n in original.source.functions if n.lineno <= line <= (n.end_lineno or n.lineno))
+    return next(around, None)
+
+
+def _target(original: Original, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Target:
+    source = original.source
+    first = source.line_start(node.lineno)
+    text = source.text[first : source.line_start((node.end_lineno or node.lineno) + 1)]
+    documented = ast.get_docstring(node) is not None
+    body = node.body[1] if documented and len(node.body) > 1 else node.body[0]
+    end = source.line_start(body.lineno) if not documented or len(node.body) > 1 else first + len(text)
+    head = source.text[first:end].rstrip() + "\n"
+    return Target(original, node.lineno, text, head, source.indentation(body.lineno), documented)

@@ -1,0 +1,47 @@
+"""One item of a data set, in two parts: what a solver may see, and what only the judge may."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import field, frozen
+
+Kind = Literal["repair", "output"]
+
+
+@frozen
+class Task:
+    """What a solver may see. There is nothing of the hidden tests in it, and solvers get nothing else.
+
+    For `repair`, `source` is a program that fails one of `tests`: the bodies of test functions, one each.
+    For `output`, `source` is a program with a function `f`, and `call` the call whose result is asked for.
+    """
+
+    id: str
+    kind: Kind
+    source: str = field(repr=False)
+    entry_point: str
+    tests: tuple[str, ...] = field(default=(), repr=False)
+    call: str = ""
+
+
+@frozen
+class Secret:
+    """What only the judge may see: a script that raises when the program before it is wrong, or the
+    literal that the call returns. `reference` is a right program where the data set has one; it serves to
+    check the data and to train, never to solve."""
+
+    hidden: str = field(repr=False)
+    reference: str = field(default="", repr=False)
+
+
+@frozen
+class Item:
+    """A task with its secret."""
+
+    task: Task
+    secret: Secret
+
+    @property
+    def id(self) -> str:
+        return self.task.id
