@@ -7,7 +7,21 @@ import sys
 from pathlib import Path
 
 # In the order of cost: a person who stops early has seen the cheap ones.
-BENCHES = ("recorder", "curve", "reader", "verify", "lsp", "model_host", "first_fix", "suites")
+BENCHES = (
+    "recorder",
+    "curve",
+    "reader",
+    "verify",
+    "lsp",
+    "attach",
+    "model_host",
+    "first_fix",
+    "convert",
+    "host_peers",
+    "gpu",
+    "explanations",
+    "suites",
+)
 
 
 def main(names: list[str]) -> int:

@@ -3,6 +3,8 @@
 Every figure is from a process of its own, since a second run in one process would find every cap
 reached; the configurations take turns, so that a slow moment of the machine meets all of them. The
 workload times itself from inside. What starting a run costs is measured apart, from outside.
+
+    python -m bench.recorder [peers]      peers: only the table beside other tools
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ STARTS = 15
 NO_CAPS = RecordLimits(hits_per_line=0, calls_per_function=0, events=0, log_bytes=1024 * 1024 * 1024, depth=0)
 ROOMY = ProcessLimits(wall_s=120, cpu_s=120, output_bytes=1 << 30)
 PACKAGES = ("sortedcontainers", "pysnooper")
+PEERS = ("pysnooper", "snoop", "hunter", "viztracer", "coverage")
 FIVE_LINES = "names = ['a', 'b']\ntotal = 0\nfor name in names:\n    total += len(name)\nprint(total)\n"
 
 
@@ -220,7 +223,48 @@ def report_start(version: str, bench: Bench, paths: Mapping[str, str]) -> None:
     print(f"| {version} | {' | '.join(f'{figure:.0f} ms' for figure in figures)} |", flush=True)
 
 
+def peers_row(bench: Bench, workload: Workload, traced: list[str]) -> str:
+    """The workload under each tool in turn: the best of a few runs, as ratios to the plain one."""
+    command, times = [str(TIMED), str(workload.path), str(workload.times)], dict[str, list[float]]()
+    for _ in range(ROUNDS["uncapped"]):
+        for name in ("plain", *PEERS):
+            times.setdefault(name, []).append(seconds(bench.plain(*command, name)))
+        for name, limits in (("capped", RecordLimits()), ("uncapped", NO_CAPS)):
+            times.setdefault(name, []).append(seconds(bench.traced(limits, traced, TIMED, *command[1:])[0]))
+    best = {name: min(values) for name, values in times.items()}
+    ratios = (f"{best[name] / best['plain']:,.1f}×" for name in ("capped", "uncapped", *PEERS))
+    return f"| {workload.name} | {best['plain'] * 1e3:.2f} ms | {' | '.join(ratios)} |"
+
+
+def report_peers() -> None:
+    """On the newest Python, in an environment of its own with the tools in it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        top = Path(temporary).resolve()
+        subprocess.run([pythons.newest(), "-m", "venv", str(top / "own")], check=True)
+        own = str(top / "own" / "bin" / "python")
+        pip = [own, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        subprocess.run([*pip, "install", "sortedcontainers", *PEERS], check=True)
+        bench = Bench(own, top, top)
+        told = bench.plain("-m", "pip", "list", "--format=freeze")
+        versions = [line for line in told.lower().splitlines() if line.partition("==")[0] in PEERS]
+        ask = "import sortedcontainers as s; print(s.__path__[0])"
+        package = bench.plain("-c", ask).strip()
+        newest = ".".join(map(str, max(pythons.found())))
+        print(f"\nBeside other tools on Python {newest}: {', '.join(versions)}.")
+        print("viztracer sees calls and no lines, coverage lines and no values.\n")
+        print(f"| workload | plain | default caps | no caps | {' | '.join(PEERS)} |")
+        print("|---" * (4 + len(PEERS)) + "|")
+        for workload in (each for each in WORKLOADS if not each.long):
+            print(
+                peers_row(bench, workload, [package if workload.package else str(workload.path)]), flush=True
+            )
+
+
 def main() -> int:
+    if sys.argv[1:] == ["peers"]:
+        print(describe("backtrail"))
+        report_peers()
+        return 0
     print(f"{describe('backtrail', *PACKAGES)}")
     if hasattr(os, "getloadavg"):
         print(f"Load average at the start: {os.getloadavg()[0]:.1f}; ratios from a busy machine are rough.")
@@ -229,6 +273,7 @@ def main() -> int:
     print("| Python | workload | plain | Backtrail, default caps | Backtrail, no caps | PySnooper |")
     print("|---|---|---|---|---|---|")
     each_python(report_costs)
+    report_peers()
     print(f"\nA five-line script, the whole process, median of {STARTS}:\n")
     print("| Python | plain | traced | more |")
     print("|---|---|---|---|")

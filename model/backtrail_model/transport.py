@@ -36,6 +36,8 @@ ADVICE = {
     503: "the host is still loading its model: try again in a moment",
 }
 MAX_ERROR_CHARS = 300
+GET_S = 10.0
+"""What a server says of itself it says at once; a person should not wait long for one that does not."""
 TOO_LONG = re.compile(r"context_length_exceeded|exceed_context_size|maximum context length|context window")
 """How servers say it: OpenAI, llama-cpp-python and we by the code, llama.cpp by the type, vLLM in words."""
 
@@ -97,7 +99,7 @@ class Transport:
         import httpx
 
         try:
-            answer = await self._client().get(url)
+            answer = await self._client().get(url, timeout=min(self._timeout_s, GET_S))
         except httpx.HTTPError as error:
             raise _unreachable(self.origin, error) from error
         if answer.status_code != 200:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrail_model import hostfile, sse
+from backtrail_model import hostfile, sse, transport
 from backtrail_model.client import (
     Completion,
     HostConfused,
@@ -328,3 +328,10 @@ def test_importing_the_client_does_not_import_httpx() -> None:
     code = f"import sys, {modules}; print('httpx' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+async def test_a_host_that_never_says_how_it_is_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "GET_S", 0.2)
+    async with serving(Answer([b""], hang=True)) as server, ModelClient(server.url) as client:
+        with pytest.raises(HostUnreachable, match="no model host answers"):
+            await client.health()

@@ -145,6 +145,8 @@ def test_the_limit_of_events(tmp_path: Path) -> None:
         ran = run_probe(
             tmp_path, "for i in range(100):\n    x = i\n1/0\n", version=version, record_limits=limits
         )
-        assert len(ran.of("call", "line", "return", "raise", "unwind")) == 50
+        # Hits in a long row are counted in advance, fifteen at a time: it may stop early, never late.
+        kept = len(ran.of("call", "line", "again", "return", "raise", "unwind"))
+        assert 50 - 15 <= kept <= 50, kept
         assert [record[1:3] for record in ran.of("limit")] == [["events", 50]]
         assert ran.failures

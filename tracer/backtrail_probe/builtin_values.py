@@ -93,7 +93,7 @@ _derived_base_of = statics.PerClass(_derived_base).of
 
 
 def all_plain(items: "List[Any]") -> bool:
-    """Whether all are exact values of one type whose `repr` is short, strings only without room for secrets."""
+    """Whether all are exact values of one type with a short `repr`; strings too short for a secret."""
     kinds = set(map(id, map(type, items)))
     if len(kinds) != 1:
         return False

@@ -1,7 +1,7 @@
 """Starts a program under the probe: `python [flags] launch.py SPEC.json`.
 
-`--worker SPEC.json` starts a warm worker, and `--compile` only compiles our modules: from inside a sandbox that
-cannot be kept.
+`--worker SPEC.json` starts a warm worker; `--compile` only compiles our modules, since what is compiled
+inside a sandbox cannot be kept.
 
 Run as a script by its path, and in an interpreter that knows nothing of us: the package is put into
 `sys.modules` by hand, so that nothing of ours is on `sys.path`, where it could hide the user's modules.
@@ -12,6 +12,10 @@ import os
 import sys
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.util import cache_from_source, module_from_spec, spec_from_file_location
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ELSEWHERE = os.path.join(os.path.expanduser("~"), ".cache", "backtrail", "compiled")
@@ -26,7 +30,7 @@ class _Loader(SourceFileLoader):
         module.__dict__["__builtins__"] = _BUILTINS
         super().exec_module(module)
 
-    def get_code(self, fullname):  # type: ignore[no-untyped-def]
+    def get_code(self, fullname: str) -> "CodeType | None":
         """Our own modules are kept compiled also where the program's must not be (PYTHONDONTWRITEBYTECODE):
         to compile them takes longer than all the rest of a start."""
         wishes = sys.dont_write_bytecode, sys.pycache_prefix

@@ -20,7 +20,7 @@ MARK = "…redacted…"
 SHORTEST = 8
 """Shorter strings are never looked at: no real secret is shorter, and most strings are."""
 
-_LONGEST_TOLD, _MOST_TOLD = 200, 2000  # characters of a string, strings
+_LONGEST_TOLD, _MOST_TOLD = 1000, 2000  # characters of a string, strings
 
 _SHAPES = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",

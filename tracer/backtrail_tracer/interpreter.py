@@ -10,6 +10,10 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
+import backtrail_probe
+
+LAUNCH = Path(backtrail_probe.__file__).with_name("launch.py")
+
 OLDEST = (3, 9)
 """The oldest Python that the probe runs on."""
 
@@ -94,11 +98,12 @@ def _from_setting(root: Path, setting: str, environ: Mapping[str, str]) -> Path:
 
 
 async def describe(interpreter: Interpreter) -> Interpreter:
-    """Asks the interpreter for its version, which runs it: only after consent.
+    """Asks the interpreter for its version, which runs it: only after consent. It compiles the probe too:
+    inside the sandbox, where nothing can be kept, each run would have to.
 
     Raises InterpreterError, with advice, when it is missing, is no Python, or is older than 3.9.
     """
-    answer = await _ask(interpreter.path)
+    answer = await _ask(interpreter.path, "-c", _ASK)
     try:
         major, minor, details = answer.strip().splitlines()[-1].split()
         version = (int(major), int(minor))
@@ -112,14 +117,15 @@ async def describe(interpreter: Interpreter) -> Interpreter:
             f"{interpreter.path} ({interpreter.reason}) is Python {version[0]}.{version[1]}",
             "Backtrail traces programs on Python 3.9 and newer: set `python` to a newer one.",
         )
+    await _ask(interpreter.path, str(LAUNCH), "--compile")
     return evolve(interpreter, version=version, details=details)
 
 
-async def _ask(path: Path) -> str:
+async def _ask(path: Path, *command: str) -> str:
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
-            str(path), "-E", "-S", "-c", _ASK, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+            str(path), "-E", "-S", *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
         )
     except OSError as error:
         raise InterpreterError(

@@ -107,6 +107,7 @@ class Sink:
 
     def effect(self, frame: Any, state: FrameState, kind: str, line: int, head: str) -> None:
         """Tells of an event with the variables that changed; `head` is its record up to them."""
+        state.fresh = False
         values = self._changes(frame, state)
         self._emit(f"{head}{values},{'true' if state.info.capped else 'false'}]\n")
 
@@ -201,10 +202,11 @@ class Sink:
         return short
 
     def _whole_step(self, frame: Any, state: FrameState, info: CodeInfo, line: int, hit: int) -> None:
-        values = self._changes(frame, state)
-        if hit >= WHOLE and not info.capped:
+        values = "{}" if state.fresh else self._changes(frame, state)
+        state.fresh = False
+        if hit >= WHOLE and not info.capped and self._events_left > WHOLE:
             state.names = self._candidates(state, info, line)
-            self._events_left -= WHOLE  # the short records count here
+            self._events_left -= WHOLE  # the short records are counted in advance
         else:
             state.names = None
         now = (_clock() - self._t0) // 1000

@@ -25,8 +25,8 @@ class FrameState:
     immutable ones."""
 
     __slots__ = (
-        "below", "depth", "frame", "id", "info", "line", "names", "objects", "plain", "raised", "short",
-        "texts", "variables",
+        "below", "depth", "frame", "fresh", "id", "info", "line", "names", "objects", "plain", "raised",
+        "short", "texts", "variables",
     )  # fmt: skip
 
     def __init__(self, number: int, info: CodeInfo, depth: int) -> None:
@@ -34,6 +34,7 @@ class FrameState:
         self.info = info
         self.depth = depth
         self.line = -1
+        self.fresh = True  # its call was told, and nothing of it has run since
         self.raised = False  # an exception came, and no line has run since
         self.objects: Dict[str, Any] = {}  # name -> the value if it is immutable, else _MUTABLE
         self.texts: Dict[str, str] = {}  # name -> the value as it was last rendered

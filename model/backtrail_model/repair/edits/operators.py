@@ -39,7 +39,7 @@ def binary(source: Source, node: ast.BinOp) -> Iterator[Edit]:
         # Strings and lists do not commute.
         yield replace(source, node, f"{right} + {left}", "operands swapped", 0.3)
     if isinstance(node.op, ast.Sub):
-        yield replace(source, node, f"abs({source.slice(node)})", "its size only", 0.25)
+        yield replace(source, node, f"abs({source.slice(node)})", "its size only", 0.45)
     yield from _regrouped(source, node, token)
 
 
