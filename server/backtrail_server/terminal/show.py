@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -11,7 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from backtrail_tracer.trace import Failure, FailureFrame, Item, Trace, Value
+from backtrail_tracer.trace import Failure, FailureFrame, Item, SideEffect, Trace, Value
 
 SourceOf = Callable[[Path], str]
 
@@ -156,11 +156,18 @@ def limits(trace: Trace) -> Iterator[Text]:
         last = any(cap.last for cap in trace.caps)
         kept = "their first and last hits" if last else "only their first hits"
         yield Text(f"{len(trace.caps)} busy lines: {kept} were kept", "dim")
-    for effect in trace.side_effects:
-        if not effect.allowed:
-            yield Text(f"stopped: {effect.kind} {effect.detail} (line {effect.line})", "yellow")
+    yield from _stopped([effect for effect in trace.side_effects if not effect.allowed])
     for words in trace.loose_ends:
         yield Text(words, "dim")
+
+
+def _stopped(effects: Sequence[SideEffect]) -> Iterator[Text]:
+    """What the guard stopped; what no line of the person's asked for, as pytest's plugins do, in one line."""
+    for effect in effects:
+        if effect.path:
+            yield Text(f"stopped: {effect.kind} {effect.detail} (line {effect.line})", "yellow")
+    if others := [f"{effect.kind} {effect.detail}" for effect in effects if not effect.path]:
+        yield Text(f"stopped outside your code: {'; '.join(others)}", "dim")
 
 
 def whole(console: Console, trace: Trace, root: Path, source_of: SourceOf) -> None:
