@@ -100,4 +100,4 @@ async def test_an_editor_starts_the_host_and_gets_a_fix(
         await editor.clean("readings.py")
         assert await editor.lens_saying("readings.py", "4 passed")
     assert passes(example)
-    assert not psutil.wait_procs(children, timeout=15)[1], "the host goes with its server"
+    assert not psutil.wait_procs(children, timeout=60)[1], "the host goes with its server"

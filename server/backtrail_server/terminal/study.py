@@ -155,7 +155,9 @@ def _studied(asked: Asked, plan: Plan, records: Records, console: Console) -> in
                 asked.token,
                 asked.allow_hosts,
             )
-            # Being ended from outside is as Ctrl-C: the model host has to be ended as well.
+            # Being ended from outside is as Ctrl-C: the model host has to be ended as well. A shell that
+            # starts us in the background makes us deaf to SIGINT, which would undo both.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
             asyncio.run(Study(plan, records, serving, interpreter(asked.python), told).run())
     except (HostError, HostNotStarted) as error:
