@@ -22,9 +22,9 @@ from attrs import define, field
 from tests import pythons
 from tests.tracer import apps
 
+from backtrail_model.study.machine import describe
 from backtrail_probe.wire import RecordLimits
 from backtrail_tracer.attach import Target, record
-from bench.machine import describe
 
 _COUNT = 200  # turns of the loop that a request is answered by
 

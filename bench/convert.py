@@ -23,7 +23,7 @@ from pathlib import Path
 from attrs import frozen
 
 from backtrail_model import weights
-from bench.machine import describe
+from backtrail_model.study.machine import describe
 
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
 REACH_S = 60.0

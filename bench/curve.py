@@ -18,9 +18,9 @@ from pathlib import Path
 from attrs import frozen
 from tests import pythons
 
+from backtrail_model.study.machine import describe
 from backtrail_probe.wire import RecordLimits
 from backtrail_tracer.reader import Ending, read
-from bench.machine import describe
 from bench.plot import Points, svg
 from bench.recorder import Bench
 

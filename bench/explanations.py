@@ -21,10 +21,10 @@ from attrs import frozen
 from backtrail_model import explain
 from backtrail_model.client import ModelClient, NoHost, connect
 from backtrail_model.evidence import Evidence, gather
+from backtrail_model.study.machine import describe
 from backtrail_tracer.entries import NoEntry, discover
 from backtrail_tracer.interpreter import Interpreter
 from backtrail_tracer.session import Session
-from bench.machine import describe
 from bench.workloads.failures import FAILURES
 
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.machine import describe
+from backtrail_model.study.machine import describe
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "readings"

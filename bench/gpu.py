@@ -21,7 +21,7 @@ from backtrail_model.host.architecture import Architecture, parse
 from backtrail_model.host.decoder import Decoder
 from backtrail_model.host.head import FullHead
 from backtrail_model.host.linear import DenseLinear, Nf4Weight, nf4_linear
-from bench.machine import describe
+from backtrail_model.study.machine import describe
 
 COMMON = {
     "model_type": "qwen2",

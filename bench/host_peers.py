@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from backtrail_model import weights
-from bench.machine import describe
+from backtrail_model.study.machine import describe
+from bench.workloads.editing import FUNCTION, LONG
 
 MODEL = "qwen2.5-coder-1.5b"
 CHAT = """<|im_start|>system
@@ -34,17 +35,6 @@ but the total is wrong when a count is missing. Use 0 for a missing count.
 Reply with the corrected function and nothing else.
 
 {}"""
-FUNCTION = """def summary(rows, *, skip_empty=True):
-    total = 0
-    names = []
-    for row in rows:
-        if skip_empty and not row["name"]:
-            continue
-        total += row["count"] * row["price"]
-        names.append(row["name"].strip().lower())
-    return {"total": total, "names": sorted(names), "mean": total / max(len(names), 1)}
-"""
-LONG = Path(weights.__file__).read_text(encoding="utf-8")
 
 
 class Peer:

@@ -23,8 +23,8 @@ from attrs import frozen
 
 from backtrail_model import hostfile
 from backtrail_model.client import HostError
+from backtrail_model.study.machine import describe
 from bench.developers import Habits, Load, Target, busiest, day, percentile, play
-from bench.machine import describe
 from bench.recording import Recording, record
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "readings"

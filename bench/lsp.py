@@ -25,7 +25,7 @@ import pytest_lsp
 from attrs import define, field
 from pygls.protocol import default_converter
 
-from bench.machine import describe
+from backtrail_model.study.machine import describe
 
 STARTS, SAVES, HOVERS = 9, 7, 1000
 PEER = "python-lsp-server==1.14.0"

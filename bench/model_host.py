@@ -30,20 +30,10 @@ from backtrail_model.host.load import load
 from backtrail_model.host.prefixes import Prefixes
 from backtrail_model.host.prompts import Prompts
 from backtrail_model.host.sampling import Sampling
-from bench.machine import describe
+from backtrail_model.study.machine import describe
+from bench.workloads.editing import FUNCTION, LONG
 
-CODE = Path(weights.__file__).read_text(encoding="utf-8")
 EDIT = "Reply with this function, `total` renamed to `result`, and nothing else:\n\n{}"
-FUNCTION = """def summary(rows, *, skip_empty=True):
-    total = 0
-    names = []
-    for row in rows:
-        if skip_empty and not row["name"]:
-            continue
-        total += row["count"] * row["price"]
-        names.append(row["name"].strip().lower())
-    return {"total": total, "names": sorted(names), "mean": total / max(len(names), 1)}
-"""
 
 
 def median(measure: Callable[[], float], runs: int) -> float:
@@ -84,7 +74,7 @@ class Bench:
 
 
 def prefill(bench: Bench, runs: int) -> None:
-    text = bench.prompts.plain(CODE)
+    text = bench.prompts.plain(LONG)
     for size in (128, 320, 900):
         seconds = median(lambda size=size: bench.cold(text[:size]), runs)
         print(f"prefill of {size:4} tokens, cold         {seconds:6.2f} s   {size / seconds:6.0f} tok/s")
@@ -104,7 +94,7 @@ def prefill(bench: Bench, runs: int) -> None:
 
 
 def decode(bench: Bench, runs: int, tokens: int) -> None:
-    text = bench.prompts.plain(CODE)[:300]
+    text = bench.prompts.plain(LONG)[:300]
     edit = bench.prompts.chat([{"role": "user", "content": EDIT.format(FUNCTION)}])
     for name, ids in (("going on with code", text), ("edit of given code", edit)):
         for lookup in (False, True):
@@ -113,7 +103,7 @@ def decode(bench: Bench, runs: int, tokens: int) -> None:
 
 
 def samples(bench: Bench, runs: int) -> None:
-    ids = bench.prompts.plain(CODE)[:300]
+    ids = bench.prompts.plain(LONG)[:300]
     sampling = Sampling(temperature=0.8, seed=1)
     speeds = {}
     for name, options in {
@@ -136,7 +126,7 @@ def shortlist(bench: Bench) -> None:
     head = bench.loaded.model.head
     if not isinstance(head, ShortlistHead):
         return
-    ids = bench.prompts.plain(CODE)[:1000]
+    ids = bench.prompts.plain(LONG)[:1000]
     with torch.inference_mode():
         hidden = whole(bench.loaded.model.passing(torch.tensor([ids]), bench.loaded.model.empty_cache()))[0]
         best = torch.cat([(part.float() @ head.weight.float().T).argmax(-1) for part in hidden.split(250)])
@@ -150,7 +140,7 @@ def shortlist(bench: Bench) -> None:
 
 def cancelling(bench: Bench) -> None:
     """The longest time between two places where a request can be stopped."""
-    ids, waits, last = bench.prompts.plain(CODE)[:900], [], time.perf_counter()
+    ids, waits, last = bench.prompts.plain(LONG)[:900], [], time.perf_counter()
     bench.fresh()
     with torch.inference_mode():
         for _ in bench.lane.generate(Task(ids, 8, lookup=False), lambda sample: True):
@@ -165,7 +155,7 @@ def cancelling(bench: Bench) -> None:
 def memory(bench: Bench) -> None:
     """What the process holds of its own (not mapped from files) beside a context of 4096 tokens."""
     bench.fresh()
-    bench.run((bench.prompts.plain(CODE) * 3)[:4088], 8)
+    bench.run((bench.prompts.plain(LONG) * 3)[:4088], 8)
     own = psutil.Process().memory_full_info().uss / 1e6
     mapped = psutil.Process().memory_info().rss / 1e6
     files = sum(file.stat().st_size for file in bench.folder.iterdir()) / 1e6
@@ -179,7 +169,7 @@ def cold_start(model: str, runs: int) -> None:
     script = (
         "from backtrail_model import weights; from backtrail_model.host.generate import *\n"
         "from backtrail_model.host.load import load\n"
-        f"l = load(weights.prepare({model!r})); ids = l.tokenizer({CODE!r})['input_ids'][:320]\n"
+        f"l = load(weights.prepare({model!r})); ids = l.tokenizer({LONG!r})['input_ids'][:320]\n"
         "with torch.inference_mode():\n"
         "    steps = Lane(l.model, Prefixes(0), Counters()).generate(Task(ids, 1), lambda sample: True)\n"
         "    next(step for step in steps if step)\n"
@@ -233,7 +223,7 @@ def main() -> None:
         cold_start(asked.model, asked.runs)
         bench = Bench(weights.prepare(asked.model))
         print(f"{asked.model}: loaded in {bench.loaded.seconds:.2f} s; {bench.loaded.form.reason}")
-        first = bench.cold(bench.prompts.plain(CODE)[:320])
+        first = bench.cold(bench.prompts.plain(LONG)[:320])
         print(f"first token of the first prompt after loading, 320 tokens   {first:6.2f} s")
         prefill(bench, asked.runs)
         decode(bench, asked.runs, asked.tokens)

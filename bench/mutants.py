@@ -29,12 +29,12 @@ from attrs import asdict, evolve, frozen
 from backtrail_model.client import ModelClient, NoHost, connect
 from backtrail_model.evidence import endless
 from backtrail_model.repair import Fix, prepare, repair, standard
+from backtrail_model.study.machine import describe
 from backtrail_probe.wire import ProcessLimits
 from backtrail_tracer.entries import Entry, NoEntry, discover
 from backtrail_tracer.interpreter import Interpreter
 from backtrail_tracer.session import Session
 from backtrail_tracer.verify import Verifier
-from bench.machine import describe
 from bench.seeding import Bug, bugs
 
 PACKAGES = {

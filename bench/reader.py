@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from backtrail_model.study.machine import describe
 from backtrail_tracer.aging import line_map
 from backtrail_tracer.questions import last_values, values_at
 from backtrail_tracer.reader import Ending, read
 from backtrail_tracer.trace import Trace
-from bench.machine import describe
 
 PATH = Path("/ws/work.py")
 ROUNDS = 5

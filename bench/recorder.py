@@ -24,9 +24,9 @@ from pathlib import Path
 from attrs import frozen
 from tests import pythons
 
+from backtrail_model.study.machine import describe
 from backtrail_probe.wire import SCRIPT, ProcessLimits, RecordLimits, RunSpec
 from backtrail_tracer.reader import read_bytes
-from bench.machine import describe
 
 HERE = Path(__file__).parent
 TIMED = HERE / "timed.py"

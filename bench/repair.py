@@ -24,13 +24,13 @@ from statistics import median
 
 from backtrail_model.evidence import DEFAULT
 from backtrail_model.study.conditions import NO_MODEL, NO_TRACE, Condition, Scaling
+from backtrail_model.study.machine import describe
 from backtrail_model.study.records import Cell, Records
 from backtrail_model.study.replay import interpreter
 from backtrail_model.study.stats import Paired, mcnemar, newcombe, wilson
 from backtrail_model.study.study import Plan, Progress, Study
 from backtrail_server.terminal.model_hosts import Serving, labels
 from backtrail_server.terminal.study import Asked, items_of, manifest_of
-from bench.machine import describe
 
 ONE_SHOT = "fact"
 

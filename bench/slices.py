@@ -32,6 +32,7 @@ from typing import Any
 from attrs import asdict, frozen
 
 from backtrail_model.evidence import endless, gather_from
+from backtrail_model.study.machine import describe
 from backtrail_probe.wire import ProcessLimits
 from backtrail_tracer import statements
 from backtrail_tracer.entries import NoEntry, discover
@@ -40,7 +41,6 @@ from backtrail_tracer.session import Session
 from backtrail_tracer.slicing import History, slice_failure
 from backtrail_tracer.statements import FUNCTIONS, Statement
 from backtrail_tracer.trace import Failure, Trace
-from bench.machine import describe
 
 WALL_S = 20
 KINDS = {

@@ -26,9 +26,9 @@ from attrs import frozen
 from platformdirs import user_cache_path
 from tests import pythons
 
+from backtrail_model.study.machine import describe
 from backtrail_probe.wire import PYTEST, ProcessLimits, RunSpec
 from backtrail_tracer.reader import read_bytes
-from bench.machine import describe
 from bench.recorder import launcher
 
 OUTCOMES = Path(__file__).with_name("outcomes.py")

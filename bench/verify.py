@@ -15,11 +15,11 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from backtrail_model.study.machine import describe
 from backtrail_tracer.entries import NoEntry, discover
 from backtrail_tracer.interpreter import Interpreter
 from backtrail_tracer.session import Session
 from backtrail_tracer.verify import Verifier
-from bench.machine import describe
 
 BUGGY = "def mean(xs):\n    return sum(xs) / len(xs)\n"
 FIXED = "def mean(xs):\n    return sum(xs) / len(xs) if xs else 0\n"

@@ -9,11 +9,11 @@ with ScriptedHost(fill=knows(FIXED_SOURCE), reply=lambda messages: "Because …"
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import Handler, Loopback
 
 MODEL = "scripted-coder"
 TOKEN = "scripted-token"
@@ -29,7 +29,7 @@ class Request:
 
 
 @dataclass
-class ScriptedHost:
+class ScriptedHost(Loopback):
     """Serves on a free port of loopback while it is entered. `requests` is what it was asked, in order."""
 
     fill: Fill = lambda before, after: ""
@@ -38,22 +38,8 @@ class ScriptedHost:
     model: str = MODEL
     requests: list[Request] = field(default_factory=list)
 
-    def __enter__(self) -> ScriptedHost:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-    @property
-    def url(self) -> str:
-        """The base address, without a path."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+    def handler(self) -> type[Handler]:
+        return _handler_of(self)
 
     def asked(self, path: str) -> list[Mapping[str, Any]]:
         """The bodies of all requests to a path such as `/v1/completions`."""
@@ -76,11 +62,8 @@ def knows(fixed: str) -> Fill:
     return fill
 
 
-def _handler_of(host: ScriptedHost) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """A test's output is not the place for an access log."""
-
+def _handler_of(host: ScriptedHost) -> type[Handler]:
+    class Answers(Handler):
         def do_GET(self) -> None:
             if self.path == "/health":
                 self._json(200, {"status": "ok", "model": host.model, "device": "cpu"})
@@ -133,4 +116,4 @@ def _handler_of(host: ScriptedHost) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-    return Handler
+    return Answers

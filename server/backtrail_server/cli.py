@@ -64,6 +64,10 @@ def _serve(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-a
 
 def _entry_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="a Python file, or a folder with tests")
+    _run_arguments(parser)
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python", metavar="PATH", help="the interpreter of the program (default: see `backtrail doctor`)"
     )
@@ -99,10 +103,7 @@ def _why(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     parser = _add(commands, "why", "Run what fits FILE and show where a value came from. No model.", run)
     parser.add_argument("place", metavar="FILE:LINE[:NAME]", help="a line, and a name that it reads or sets")
     parser.add_argument("--run", type=Path, metavar="PATH", help="what to run (default: what fits FILE)")
-    parser.add_argument(
-        "--python", metavar="PATH", help="the interpreter of the program (default: see `backtrail doctor`)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document for programs")
+    _run_arguments(parser)
 
 
 def _record(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]

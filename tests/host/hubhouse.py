@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.loopback import Handler, Loopback
 
 SMALL = 100
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass
-class Hub:
+class Hub(Loopback):
     """Serves `files` of one repository while it is entered. `fetched` is what was asked for: name, range."""
 
     repository: str
@@ -26,28 +26,12 @@ class Hub:
     ranges: bool = True
     fetched: list[tuple[str, str]] = field(default_factory=list)
 
-    def __enter__(self) -> Hub:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+    def handler(self) -> type[Handler]:
+        return _handler_of(self)
 
 
-def _handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """A test's output is not the place for an access log."""
-
+def _handler_of(hub: Hub) -> type[Handler]:
+    class Answers(Handler):
         def do_HEAD(self) -> None:
             self._answer(body=False)
 
@@ -108,4 +92,4 @@ def _handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content[:cut])
             self.close_connection = True
 
-    return Handler
+    return Answers

@@ -88,7 +88,7 @@ async def test_an_editor_starts_the_host_and_gets_a_fix(
         assert hover is not None and "2" in hover
         found = await editor.command("backtrail.fix", editor.uri("readings.py"), 0)
         assert found["found"] is True, found
-        children = psutil.Process().children(recursive=True)
+        children = editor.children()
         assert any("host" in child.cmdline() for child in children), "the server started a host of its own"
         actions = await editor.actions("readings.py", failure)
         action = next(action for action in actions if "passes 4/4 tests" in action.title)

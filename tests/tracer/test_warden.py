@@ -45,6 +45,13 @@ def start(folder: Path, mark: str) -> subprocess.Popen[bytes]:
     return program
 
 
+def guarded(folder: Path) -> tuple[Warden, str, subprocess.Popen[bytes]]:
+    """A program whose start the warden was told of, but not yet its process id."""
+    warden, mark = Warden(), uuid.uuid4().hex
+    warden.starting(mark)
+    return warden, mark, start(folder, mark)
+
+
 def until_gone(folder: Path) -> bool:
     deadline = time.monotonic() + 20
     while marked(str(folder)) and time.monotonic() < deadline:
@@ -62,9 +69,7 @@ def close(warden: Warden) -> None:
 
 @posix
 def test_what_runs_when_the_pipe_closes_is_ended_with_its_children(tmp_path: Path) -> None:
-    warden, mark = Warden(), uuid.uuid4().hex
-    warden.starting(mark)
-    program = start(tmp_path, mark)
+    warden, mark, program = guarded(tmp_path)
     warden.started(mark, program.pid)
     close(warden)
     program.wait(20)
@@ -73,9 +78,7 @@ def test_what_runs_when_the_pipe_closes_is_ended_with_its_children(tmp_path: Pat
 
 @posix
 def test_a_program_that_was_just_being_started_is_ended_too(tmp_path: Path) -> None:
-    warden, mark = Warden(), uuid.uuid4().hex
-    warden.starting(mark)
-    program = start(tmp_path, mark)
+    warden, _, program = guarded(tmp_path)
     close(warden)
     program.wait(20)
     assert until_gone(tmp_path)
@@ -84,9 +87,7 @@ def test_a_program_that_was_just_being_started_is_ended_too(tmp_path: Path) -> N
 @posix
 def test_what_has_ended_is_nobody_s_business(tmp_path: Path) -> None:
     """The number of a program that has ended may belong to another process by now."""
-    warden, mark = Warden(), uuid.uuid4().hex
-    warden.starting(mark)
-    program = start(tmp_path, mark)
+    warden, mark, program = guarded(tmp_path)
     warden.started(mark, program.pid)
     warden.ended(mark)
     close(warden)
@@ -100,9 +101,7 @@ def test_what_has_ended_is_nobody_s_business(tmp_path: Path) -> None:
 
 @posix
 def test_a_warden_that_was_killed_is_replaced_and_told_of_all_that_runs(tmp_path: Path) -> None:
-    warden, mark = Warden(), uuid.uuid4().hex
-    warden.starting(mark)
-    program = start(tmp_path, mark)
+    warden, mark, program = guarded(tmp_path)
     warden.started(mark, program.pid)
     assert warden._process is not None
     warden._process.kill()

@@ -1,4 +1,4 @@
-"""Where a study was run: what its seconds belong to."""
+"""What figures are printed with: the machine they were taken on, and the versions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 PACKAGES = ("backtrail", "torch", "transformers", "bitsandbytes")
 
 
-def describe() -> str:
-    """Processor, cores, system, Python and versions on one line."""
+def describe(*packages: str) -> str:
+    """One line: processor, cores, system, Python, and the versions of the named packages."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parts = [_processor(), f"{count} cores", platform.system(), f"Python {platform.python_version()}"]
-    return ", ".join([*parts, *(f"{name} {version(name)}" for name in PACKAGES)])
+    return ", ".join([*parts, *(f"{name} {_version(name)}" for name in packages)])
 
 
-def version(package: str) -> str:
+def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

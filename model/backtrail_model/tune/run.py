@@ -89,7 +89,7 @@ def tune(
         held_before=before,
         held_after=_known(learner.loss(held)),
         recipe=asdict(recipe),
-        machine=machine.describe(),
+        machine=machine.describe(*machine.PACKAGES),
     )
     note.write(out)
     return Tuned(out, note, len(triples) - len(learn) - len(held), done[-1].seconds)

@@ -124,7 +124,7 @@ def manifest_of(asked: Asked) -> dict[str, Any]:
         "sample": asked.sample,
         "seed": asked.seed,
         "budget_s": asked.budget_s,
-        "machine": machine.describe(),
+        "machine": machine.describe(*machine.PACKAGES),
     }
 
 

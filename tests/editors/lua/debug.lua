@@ -2,13 +2,7 @@
 local driver = dofile(vim.env.STORY_DRIVER)
 
 driver.tell(function(seen)
-  require('backtrail').setup({ settings = vim.json.decode(vim.env.STORY_SETTINGS) })
-  vim.cmd.edit('readings.py')
-  driver.client()
-  vim.cmd.write()
-  driver.wait('a diagnostic', function()
-    return #vim.diagnostic.get(0) > 0
-  end)
+  driver.save_what_fails('readings.py')
   local told = {}
   local notify = vim.notify
   vim.notify = function(text)

@@ -25,6 +25,17 @@ function M.client()
   end)
 end
 
+--- Sets the plugin up, opens `file`, and saves it; what failed is a diagnostic when this comes back.
+function M.save_what_fails(file)
+  require('backtrail').setup({ settings = vim.json.decode(vim.env.STORY_SETTINGS) })
+  vim.cmd.edit(file)
+  M.client()
+  vim.cmd.write()
+  M.wait('a diagnostic', function()
+    return #vim.diagnostic.get(0) > 0
+  end)
+end
+
 --- Asks the server and gives its answer.
 function M.request(method, params)
   local answer, why = M.client():request_sync(method, params, PATIENCE_MS, 0)

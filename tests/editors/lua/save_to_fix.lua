@@ -12,14 +12,7 @@ driver.tell(function(seen)
     end
     on_choice(nil)
   end
-  require('backtrail').setup({ settings = vim.json.decode(vim.env.STORY_SETTINGS) })
-  vim.cmd.edit('readings.py')
-  driver.client()
-
-  vim.cmd.write()
-  driver.wait('a diagnostic', function()
-    return #vim.diagnostic.get(0) > 0
-  end)
+  driver.save_what_fails('readings.py')
   local diagnostic = vim.diagnostic.get(0)[1]
   seen.diagnostic = {
     message = diagnostic.message,
