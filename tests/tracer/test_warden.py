@@ -27,7 +27,7 @@ SLEEPER = """
 import os, sys, time
 if os.fork() == 0:
     os.setsid()
-print("awake", flush=True)
+os.write(1, b"awake\n")  # one call: two processes write
 time.sleep(100)
 """
 
