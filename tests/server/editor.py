@@ -27,6 +27,7 @@ from tests.server import reference
 
 VSCODE, NEOVIM = "visual-studio-code", "neovim"
 WAIT_S = 60.0
+PATIENT = {"wallSeconds": 60, "cpuSeconds": 60}  # a loaded machine is no failure
 
 ALWAYS, ONLY_ASKED, NEVER = "Always for this workspace", "Only when I ask", "Never"
 
@@ -291,10 +292,11 @@ async def editing(
     command: Sequence[str] = ("-m", "backtrail_server"),
 ) -> AsyncIterator[Editor]:
     """An editor with a server of its own; ended by shutdown and exit, as editors do."""
+    options = {**(options or {}), "limits": PATIENT | (options or {}).get("limits", {})}
     client = make_test_lsp_client()
     editor = Editor(client, name, root)
     editor.answers = {"would like to run": ALWAYS} if answers is None else answers
-    client.set_configuration({"backtrail": options or {}})
+    client.set_configuration({"backtrail": options})
     ours = dict.fromkeys(("BACKTRAIL_DATA", "BACKTRAIL_STATE", "BACKTRAIL_CACHE"), str(data))
     environ = {**os.environ, **ours, **(env or {})}
     environ.pop("VIRTUAL_ENV", None)
@@ -305,7 +307,7 @@ async def editing(
             capabilities=capabilities or pytest_lsp.client_capabilities(name),
             root_uri=root.as_uri(),
             workspace_folders=[types.WorkspaceFolder(root.as_uri(), root.name)],
-            initialization_options=options or {},
+            initialization_options=options,
         )
         result = await client.initialize_session(params)
         editor.encoding = convert.encoding_of(result.capabilities.position_encoding)

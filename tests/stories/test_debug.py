@@ -38,7 +38,6 @@ def test_cost():
     item = Item(4)
     assert cost(item, 3) == 8
 """
-PATIENT = {"limits": {"wallSeconds": 60, "cpuSeconds": 60}}  # a loaded machine is no failure
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ async def look_and_change(it: Debugger) -> int:
 
 
 async def test_the_failed_process_is_handed_to_a_debugger_and_goes_on(shop: Path, tmp_path: Path) -> None:
-    async with editing(shop, tmp_path / "data", options=PATIENT) as editor:
+    async with editing(shop, tmp_path / "data") as editor:
         found = await failing(editor)
         assert "Debug" in await editor.titles("test_shop.py")
         titles = [action.title for action in await editor.actions("test_shop.py", found)]
@@ -105,12 +104,12 @@ async def test_the_failed_process_is_handed_to_a_debugger_and_goes_on(shop: Path
 
 
 async def test_nothing_to_debug_is_said(shop: Path, tmp_path: Path) -> None:
-    async with editing(shop, tmp_path / "data", options={**PATIENT, "hover": {"evaluate": False}}) as editor:
+    async with editing(shop, tmp_path / "data", options={"hover": {"evaluate": False}}) as editor:
         await failing(editor)
         answer = await editor.command("backtrail.debug", editor.uri("test_shop.py"))
         assert answer["ready"] is False and "hover.evaluate is off" in answer["reason"]
     (shop / "test_shop.py").write_text("def test_a():\n    assert True\n")
-    async with editing(shop, tmp_path / "data", options=PATIENT) as editor:
+    async with editing(shop, tmp_path / "data") as editor:
         editor.open("test_shop.py")
         answer = await editor.command("backtrail.debug", editor.uri("test_shop.py"))
         assert answer["ready"] is False and "does not fail" in answer["reason"]
@@ -124,7 +123,7 @@ async def asked_actions(editor: Editor, selected: types.Range) -> list[Any]:
 
 
 async def test_a_property_is_not_run_by_hover_but_on_request(shop: Path, tmp_path: Path) -> None:
-    async with editing(shop, tmp_path / "data", options=PATIENT) as editor:
+    async with editing(shop, tmp_path / "data") as editor:
         await failing(editor)
         async with asyncio.timeout(30):  # it takes a moment to come to its stop
             while (hover := await editor.hover("test_shop.py", "item.gr^oss")) is None:
@@ -150,7 +149,7 @@ async def test_a_property_is_not_run_by_hover_but_on_request(shop: Path, tmp_pat
 
 async def test_a_failing_run_is_compared_with_the_last_good_one(shop: Path, tmp_path: Path) -> None:
     good = SHOP.replace('"many"', '"few"')
-    async with editing(shop, tmp_path / "data", options=PATIENT) as editor:
+    async with editing(shop, tmp_path / "data") as editor:
         editor.open("test_shop.py")
         uri = editor.uri("test_shop.py")
         assert "no recorded failure" in (await editor.command("backtrail.divergence", uri, 0))["reason"]

@@ -23,7 +23,7 @@ from tests.tracer.conftest import marked
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has the Job Object for it")
 
-SLEEPER = """
+SLEEPER = r"""
 import os, sys, time
 if os.fork() == 0:
     os.setsid()
