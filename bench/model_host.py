@@ -18,8 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from backtrail_model import weights
 
 # The host's package comes before torch: it sets how threads wait for each other.
@@ -152,16 +150,26 @@ def cancelling(bench: Bench) -> None:
     )
 
 
-def memory(bench: Bench) -> None:
-    """What the process holds of its own (not mapped from files) beside a context of 4096 tokens."""
-    bench.fresh()
-    bench.run((bench.prompts.plain(LONG) * 3)[:4088], 8)
-    own = psutil.Process().memory_full_info().uss / 1e6
-    mapped = psutil.Process().memory_info().rss / 1e6
-    files = sum(file.stat().st_size for file in bench.folder.iterdir()) / 1e6
-    weights_only = sum(file.stat().st_size for file in bench.folder.glob("*.safetensors")) / 1e6
-    print(f"after 4096 tokens: resident {mapped:.0f} MB, unshared {own:.0f} MB, all files {files:.0f} MB")
-    print(f"  NF4 weights {weights_only:.0f} MB; resident over them {mapped - weights_only:.0f} MB")
+MEMORY = """
+import sys
+import psutil
+from pathlib import Path
+from bench.model_host import Bench, LONG
+bench = Bench(Path(sys.argv[1]))
+bench.run((bench.prompts.plain(LONG) * 3)[:4088], 8)
+print(psutil.Process().memory_info().rss)
+print(sum(one.rss for one in psutil.Process().memory_maps() if Path(one.path).parent == bench.folder))
+"""
+
+
+def memory(folder: Path) -> None:
+    """What a new process holds beside a context of 4096 tokens, and how much of it is mapped weights."""
+    command = [sys.executable, "-c", MEMORY, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    resident, mapped = (int(line) / 1e6 for line in done.stdout.split()[-2:])
+    weights_only = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6
+    print(f"after 4096 tokens: resident {resident:.0f} MB, of which mapped weights {mapped:.0f} MB")
+    print(f"  beside these {resident - mapped:.0f} MB; NF4 weights on disk {weights_only:.0f} MB")
 
 
 def cold_start(model: str, runs: int) -> None:
@@ -188,8 +196,10 @@ def layer_costs(bench: Bench, runs: int) -> None:
     layer = bench.loaded.model.layers[0].gate_up
     if not isinstance(layer, PackedLinear):
         return
-    print(f"linear layer {layer.out_features}x{layer.in_features}, ms by rows:   packed   expanded")
-    for rows in (1, 2, 4, 8, 16, 24, 32, 64, 256):
+    print(
+        f"linear layer {sum(weight.rows for weight in layer.weights)}x{layer.in_features}, ms by rows:   packed   expanded"
+    )
+    for rows in (1, 2, 4, 8, 16, 24, 32, 64, 128, 256):
         x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16)
         packed = median(lambda x=x: timed(lambda: layer.multiply_packed(x)), runs * 3)
         dense = median(lambda x=x: timed(lambda: layer.multiply_dense(x)), runs * 3)
@@ -230,7 +240,7 @@ def main() -> None:
         samples(bench, asked.runs)
         shortlist(bench)
         cancelling(bench)
-        memory(bench)
+        memory(bench.folder)
         layer_costs(bench, asked.runs)
     finally:
         if busy is not None:
