@@ -17,6 +17,25 @@ def weight():
     return quantize_4bit(values.bfloat16(), blocksize=64, quant_type="nf4", compress_statistics=False)
 
 
+@pytest.mark.parametrize("rows, columns", [(3, 64), (700, 1536), (5, 96)])
+def test_weights_are_quantised_bit_for_bit_as_by_bitsandbytes(rows: int, columns: int) -> None:
+    from bitsandbytes.functional import quantize_4bit
+
+    from backtrail_model.host.quantised import nf4
+
+    values = (torch.randn(rows, columns, generator=torch.manual_seed(1)) * 0.02).bfloat16()
+    values[0] = 0  # blocks without a scale
+    values[1] = values[1].sign()  # the ends of the code
+    values[2, ::2] = 1.0
+    values[2, 1::2] = torch.tensor(-0.5251 / 2 - 0.3949 / 2)  # near a bound
+    packed, state = nf4(values)
+    expected, its = quantize_4bit(values, blocksize=64, quant_type="nf4", compress_statistics=False)
+    assert torch.equal(packed, expected) and torch.equal(state.absmax, its.absmax)
+    mine, theirs = state.as_dict(packed=True), its.as_dict(packed=True)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
 def test_nibbles_are_put_where_the_kernel_wants_them(weight) -> None:
     import copy
 

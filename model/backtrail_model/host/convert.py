@@ -1,4 +1,4 @@
-"""Published weights → the NF4 form on disk, one tensor at a time.
+"""Published weights → the NF4 form on disk, a few tensors at a time.
 
 The result is an ordinary transformers folder: safetensors in the layout of bitsandbytes' 4-bit weights,
 config.json with the quantisation, the tokenizer with its chat template. transformers can read it
@@ -8,13 +8,13 @@ itself; `load.py` reads it faster.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from bitsandbytes.functional import quantize_4bit
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -22,11 +22,9 @@ from backtrail_model.fetching.files import Progress, WeightsError
 from backtrail_model.host import architecture, sources
 from backtrail_model.host.architecture import Architecture
 from backtrail_model.host.load import choose_form, load
+from backtrail_model.host.quantised import nf4
 
 SHARD_BYTES = 400 << 20
-BLOCK = 64  # weights a scale
-KEEP = torch.bfloat16
-"""The type of what is not quantised: embeddings, norms, biases, the head."""
 
 
 def convert(source: Path, target: Path, progress: Progress) -> None:
@@ -34,12 +32,13 @@ def convert(source: Path, target: Path, progress: Progress) -> None:
 
     Raises WeightsError if the architecture or the kind of file is not supported.
     """
-    config, tokenizer = describe(source)
-    linears = quantised_names(config)
-    shards = Shards(target)
-    for name, tensor, done, total in _ahead(sources.tensors(source, config)):
-        shards.add(_quantised(name, tensor) if name in linears else {name: tensor.to(KEEP).contiguous()})
-        progress("conversion", done, total)
+    with sources.header_read_once():
+        config, tokenizer = describe(source)
+        linears = quantised_names(config)
+        shards = Shards(target)
+        for tensors, done, total in _made(sources.tensors(source, config), linears):
+            shards.add(tensors)
+            progress("conversion", done, total)
     shards.close()
     _save_description(target, config, tokenizer)
     _prepare_kernel(target)
@@ -72,23 +71,42 @@ def quantised_names(config: Any) -> set[str]:
 
 def _quantised(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
     """One weight [out, in] as bitsandbytes writes it: packed nibbles, scales, the code, the shape."""
-    packed, state = quantize_4bit(
-        tensor.to(KEEP), blocksize=BLOCK, quant_type="nf4", compress_statistics=False
-    )
+    packed, state = nf4(tensor)
     parts = {f"{name}.{key}": value for key, value in state.as_dict(packed=True).items()}
     return {name: packed, **parts}
 
 
-Item = tuple[str, torch.Tensor, int, int]
+Tensors = dict[str, torch.Tensor]
 
 
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the next one made in a thread while this one is used."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(next, items, None)
-        while (item := future.result()) is not None:
-            future = pool.submit(next, items, None)
-            yield item
+def _made(items: Iterator[sources.Item], linears: set[str]) -> Iterator[tuple[Tensors, int, int]]:
+    """What goes into the files, in order: a tensor a core at a time, each in one thread.
+
+    Torch's own threads would meet after every slab of a tensor, which costs more than the slab.
+    """
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)  # of each thread that is started from here on
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            waiting: deque[tuple[Future[Tensors], int, int]] = deque()
+            for name, make, done, total in items:
+                waiting.append((pool.submit(_tensors, name, make, name in linears), done, total))
+                if len(waiting) > count:
+                    yield _first(waiting)
+            while waiting:
+                yield _first(waiting)
+    finally:
+        torch.set_num_threads(count)
+
+
+def _first(waiting: deque[tuple[Future[Tensors], int, int]]) -> tuple[Tensors, int, int]:
+    future, done, total = waiting.popleft()
+    return future.result(), done, total
+
+
+def _tensors(name: str, make: Callable[[], torch.Tensor], linear: bool) -> Tensors:
+    tensor = make()
+    return _quantised(name, tensor) if linear else {name: tensor.contiguous()}
 
 
 class Shards:

@@ -54,8 +54,8 @@ class ShortlistHead:
 
 def near(weight: torch.Tensor) -> Packed:
     """The NF4 form of a head [vocabulary, size] in bfloat16; takes seconds."""
-    from bitsandbytes.functional import quantize_4bit
+    from backtrail_model.host.quantised import nf4  # imports bitsandbytes, which takes long
 
-    packed, state = quantize_4bit(weight, blocksize=64, quant_type="nf4", compress_statistics=False)
+    packed, state = nf4(weight)
     rows, columns = weight.shape
     return pack([Nf4Weight(packed.view(-1), state.absmax, state.code, rows, columns)])
