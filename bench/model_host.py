@@ -196,9 +196,8 @@ def layer_costs(bench: Bench, runs: int) -> None:
     layer = bench.loaded.model.layers[0].gate_up
     if not isinstance(layer, PackedLinear):
         return
-    print(
-        f"linear layer {sum(weight.rows for weight in layer.weights)}x{layer.in_features}, ms by rows:   packed   expanded"
-    )
+    size = f"{len(layer.packed.nibbles)}x{layer.in_features}"
+    print(f"linear layer {size}, ms by rows:   packed   expanded")
     for rows in (1, 2, 4, 8, 16, 24, 32, 64, 128, 256):
         x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16)
         packed = median(lambda x=x: timed(lambda: layer.multiply_packed(x)), runs * 3)

@@ -4,7 +4,8 @@
 
 It is a study of two conditions (`backtrail study`), so the items, the replay, the verifier, the hidden judge
 and the records are the study's: `--out DIR` keeps them, and the same command goes on where it stopped.
-`--for SECONDS` stops a long run by itself after the item at hand.
+`--for SECONDS` stops a long run by itself. The items come in a random order that the seed fixes, so what was
+done until then is a random sample of the data.
 
 The greedy answer sees the program and the failing call with expected and actual (the representation `fact`),
 which is what people paste into a chat. Both are judged by the hidden tests. An item whose failure cannot be
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 from statistics import median
 
 from backtrail_model.evidence import DEFAULT
@@ -65,14 +67,20 @@ def asked_of(options: argparse.Namespace) -> Asked:
 
 
 def planned(asked: Asked) -> Plan:
-    """The one-shot answer first: it is cheap. Without a model there is only the search."""
+    """The one-shot answer first: it is cheap. Without a model there is only the search.
+
+    The items come in a random order that hangs on the seed alone: what a run that is stopped has done is
+    a random sample of them.
+    """
     model = next(iter(labels(asked.models)))
     conditions = [Condition(model, DEFAULT, Scaling("search"))]
     if model == NO_MODEL:
         conditions = [Condition(model, NO_TRACE, Scaling("search"))]
     else:
         conditions.insert(0, Condition(model, ONE_SHOT, Scaling("greedy")))
-    return Plan(items_of(asked), tuple(conditions), asked.seed, asked.budget_s)
+    items = list(items_of(asked))
+    Random(asked.seed).shuffle(items)
+    return Plan(tuple(items), tuple(conditions), asked.seed, asked.budget_s)
 
 
 async def _run(asked: Asked, plan: Plan, records: Records, seconds: float | None) -> bool:

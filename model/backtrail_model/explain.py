@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 
-from attrs import frozen
-
 from backtrail_model import prompts
+from backtrail_model.claims import Checked, Claim, check
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.errors import PromptTooLong
 from backtrail_model.evidence import Evidence, Fact, shorter
+
+__all__ = ["Checked", "Claim", "check", "explain", "messages", "summary"]
 
 MOST_TOKENS = 260
 MOST_CHARACTERS = 72
 """Of one value in `summary`; hovers and the prompt have the whole."""
 
-_ID = re.compile(r"(?:[\w.-]+:)?L\d+(?:#\d+)?")
-_CITED = re.compile(r"(?:[\w.-]+:)?L\d+#\d+")
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?:[ \t]+(?=[A-Z`(\"'])|\s*$)")
-_LITERAL = r"(-?\d+(?:\.\d+)?|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|'[^']*'|\"[^\"]*\"|True|False|None)"
 _CONCLUDED = re.compile(r"^wrong:.*\n", re.MULTILINE)
-_QUOTED = re.compile(r"`([^`\n]{6,})`")  # shorter ones are names, not statements
-_VERB = r"(?:is|was|becomes|became|equals|has the value|holds|=|==)"
-_EXPECTED = re.compile(rf"\btest expect(?:s|ed)\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
-_GOT = re.compile(rf"\bbut (?:it )?(?:got|gets)\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
-_CLAIM = re.compile(rf"`?\b([A-Za-z_]\w*)`?\s+{_VERB}\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
-
-
-@frozen
-class Checked:
-    """An explanation without the sentences that the trace does not bear out. `dropped` says why, one each."""
-
-    text: str  # a paragraph for each line that is left
-    dropped: tuple[str, ...]
-    cited: int = 0  # sentences that are left and name a fact
-    sentences: int = 0  # that are left
 
 
 def messages(evidence: Evidence) -> list[Mapping[str, str]]:
@@ -93,85 +74,6 @@ async def _told(
                 return  # that line was asked for as the last one; small models go on all the same
 
 
-def check(text: str, evidence: Evidence) -> Checked:
-    """Drops the sentences that cite an unknown fact, or say of a name what was not recorded of it.
-
-    A sentence that cites nothing, as those of small models often do, is held against all facts, and
-    gets the id of a fact whose statement it quotes.
-    """
-    lines: list[list[str]] = []
-    dropped: list[str] = []
-    for line in text.splitlines():
-        lines.append([])
-        for sentence in _sentences(line):
-            reason = _objection(sentence, evidence)
-            if reason:
-                dropped.append(f"{reason}: {sentence}")
-            else:
-                lines[-1].append(_cited(sentence, evidence))
-    kept = [sentence for line in lines for sentence in line]
-    shown = "\n\n".join(" ".join(line) for line in lines if line)
-    cited = sum(bool(_CITED.search(sentence)) for sentence in kept)
-    return Checked(shown, tuple(dropped), cited, len(kept))
-
-
-def _sentences(line: str) -> list[str]:
-    return [part.strip() for part in _SENTENCE_END.split(line) if part and part.strip()]
-
-
-def _objection(sentence: str, evidence: Evidence) -> str:
-    ids = _CITED.findall(sentence)
-    facts = [fact for id in ids if (fact := evidence.fact(id)) is not None]
-    if len(facts) < len(ids):
-        known = {fact.id for fact in facts}
-        return f"there is no fact {next(id for id in ids if id not in known)}"
-    plain = _ID.sub("", sentence)
-    if untrue := _outcome_objection(plain, evidence):
-        return untrue
-    for name, literal in _CLAIM.findall(plain):
-        recorded = list(_recorded(name, facts or evidence.facts))
-        if recorded and not any(_equal(literal, value) for value in recorded):
-            return f"{name} was {' or '.join(recorded)}"
-    return ""
-
-
-def _outcome_objection(sentence: str, evidence: Evidence) -> str:
-    """What is said to have been expected and to have come, against what was."""
-    expected, got = _EXPECTED.search(sentence), _GOT.search(sentence)
-    if expected and evidence.expected is not None and not _equal(expected[1], evidence.expected):
-        return f"the test expected {evidence.expected}"
-    if got and evidence.actual is not None and not _equal(got[1], evidence.actual):
-        return f"it got {evidence.actual}"
-    if got and evidence.actual is None and evidence.exception:
-        return f"it ended with {evidence.exception}"
-    return ""
-
-
-def _cited(sentence: str, evidence: Evidence) -> str:
-    """The sentence with the id of the last fact whose statement it quotes, when it cites none itself."""
-    if _ID.search(sentence):
-        return sentence
-    for quoted in _QUOTED.findall(sentence):
-        quoting = [fact for fact in evidence.facts if not quoted.isidentifier() and quoted in fact.source]
-        if quoting:
-            return f"{sentence.rstrip('.')} ({quoting[-1].id})."
-    return sentence
-
-
-def _recorded(name: str, facts: Sequence[Fact]) -> Iterator[str]:
-    """What the facts say of a name."""
-    yield from dict.fromkeys(value for fact in facts for value in fact.values.get(name, ()))
-
-
-def _equal(claimed: str, recorded: str) -> bool:
-    if claimed == recorded or "…" in recorded or "..." in recorded:
-        return True
-    try:
-        return bool(ast.literal_eval(claimed) == ast.literal_eval(recorded))
-    except (ValueError, SyntaxError):
-        return False
-
-
 def summary(evidence: Evidence) -> str:
     """The failure in plain words, without a model: what was called, expected, got, and where it came from."""
     sentences = [*_what_happened(evidence), *_where_from(evidence)]
@@ -190,6 +92,12 @@ def _what_happened(evidence: Evidence) -> Iterator[str]:
                 yield f"{call} returned {evidence.call.result}."
         if evidence.difference:
             yield f"The difference: {evidence.difference}."
+        if evidence.check:
+            yield f"{evidence.check}."
+    elif evidence.check:
+        yield f"{name}: {evidence.check}."
+        if evidence.call and evidence.call.result not in (None, "None"):
+            yield f"{call} returned {evidence.call.result}."
     elif evidence.exception and evidence.places:
         place = evidence.places[-1]
         at = f"line {place.line} (`{place.function}`)"

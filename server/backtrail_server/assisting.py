@@ -14,6 +14,7 @@ from backtrail_server.results import Ran, Shown
 from backtrail_server.settings import Settings
 
 if TYPE_CHECKING:
+    from backtrail_model.claims import Claim
     from backtrail_model.client import ModelClient, NoHost
     from backtrail_model.evidence import Evidence
     from backtrail_model.repair import Fix, Progress, Prompted
@@ -21,11 +22,20 @@ if TYPE_CHECKING:
 
 @frozen
 class Explained:
-    """An explanation, what the model saw for it, and how many of its sentences the trace did not bear out."""
+    """An explanation, what the model saw for it, and what became of each of its sentences.
+
+    `text` is markdown in which guesses are called so; `dropped` are the sentences that the trace does not
+    bear out, each after the reason.
+    """
 
     text: str
     prompt: str
-    dropped: int
+    claims: tuple[Claim, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def guesses(self) -> int:
+        return sum(claim.standing == "guess" for claim in self.claims)
 
 
 class ModelAssisting:
@@ -64,7 +74,8 @@ class ModelAssisting:
                 text += piece
                 on_text(text)
         checked = explain.check(text, evidence)
-        return Explained(checked.text, prompt, len(checked.dropped))
+        dropped = tuple(covered(reason) for reason in checked.dropped)
+        return Explained(checked.text, prompt, checked.claims, dropped)
 
     async def fixes(
         self,

@@ -69,19 +69,36 @@ def outcome_words(trace: Trace) -> str:
 
 
 def failure_title(failure: Failure) -> str:
-    """The exception in one line."""
+    """The exception in one line; of a check without a message, what it asked for."""
     first = failure.message.strip().splitlines()
+    if not first and failure.check is not None:
+        first = [failure.check.words]
     return f"{failure.type}: {first[0]}" if first else failure.type
 
 
 def failure_words(failure: Failure) -> str:
-    """The exception, and where a comparison failed what was expected and what came."""
+    """The exception, and where a check failed what was expected and what came, or what it asked for."""
     lines = [f"{failure.type}: {failure.message}".strip().rstrip(":")]
-    if failure.expected is not None and failure.actual is not None:
-        lines.append(f"expected {failure.expected.text}")
-        lines.append(f"actual   {failure.actual.text}")
+    if failure.compared is not None:
+        expected, actual = failure.compared
+        lines += [f"expected {expected.text}", f"actual   {actual.text}"]
+    elif failure.check is not None:
+        lines.append(failure.check.words)
     lines += [f"after {cause}" for cause in failure.chain]
     return "\n".join(lines)
+
+
+def claims_words(dropped: int, guesses: int) -> str:
+    """What became of a model's claims that the record does not bear out; empty when it bears out all."""
+    told = []
+    if dropped:
+        claims = "1 claim" if dropped == 1 else f"{dropped} claims"
+        told.append(f"{claims} of the model that the trace does not bear out left out")
+    if guesses:
+        claims = "1 that" if guesses == 1 else f"{guesses} that"
+        told.append(f"{claims} the trace cannot tell marked as the model's guess")
+    words = "; ".join(told)
+    return words[:1].upper() + words[1:]
 
 
 def frame_words(frame: FailureFrame) -> str:

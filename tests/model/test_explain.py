@@ -48,20 +48,68 @@ def test_claims_are_checked_against_the_record(sentence: str, reason: str) -> No
         assert checked.text == ""
         assert checked.dropped == (f"{reason}: {sentence}",)
     else:
-        assert checked.text == sentence
+        assert [claim.text for claim in checked.claims] == [sentence]
         assert checked.dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "standing"),
+    [
+        ("Line 6 makes result -1 (L6#1).", "cited"),
+        ("The limit is 5.", "checked"),
+        ("The test expected 1 but got -1.", "checked"),
+        ("The discount is 99.", "guess"),
+        ("Line 6 subtracts where it should add.", "guess"),
+        ("wrong: line 6 should add (L6#1).", "guess"),
+    ],
+)
+def test_what_the_record_cannot_bear_out_is_called_a_guess(sentence: str, standing: str) -> None:
+    checked = check(sentence, EVIDENCE)
+    assert [claim.standing for claim in checked.claims] == [standing]
+    assert ("The model's guess" in checked.text) == (standing == "guess")
+    assert checked.guesses == (standing == "guess")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("wrong: line 60 should add.", "there is no line 60 in the code it saw"),
+        ("wrong: line 6 should be `result += price`.", ""),
+        ("wrong: line 6 `result = price` should be `result += price`.", "line 6 is `result -= price`"),
+        ("wrong: line 6 should say `+=` instead of `result *= price`.", "`result *= price` stands nowhere"),
+        ("wrong: the loop `for price in prices:` should begin later.", ""),
+    ],
+)
+def test_the_line_that_says_what_is_wrong_is_held_against_the_code(said: str, reason: str) -> None:
+    checked = check(said, EVIDENCE)
+    if reason:
+        assert checked.text == "" and checked.dropped[0].startswith(reason)
+    else:
+        assert checked.dropped == () and checked.text.startswith("*The model's guess of what is wrong:* ")
+
+
+def test_a_line_that_did_not_run_is_not_what_is_wrong() -> None:
+    run = total_recording()
+    run.hits = [hit for hit in run.hits if hit.line != 5]
+    evidence = gather(run.trace(), run.failures[0], run.source_of)
+    assert check("wrong: line 5 should go.", evidence).dropped == ("line 5 did not run: line 5 should go.",)
+    assert check("Line 5 is never reached.", evidence).dropped == ()
+
+
+def test_beside_a_guess_stands_the_line_it_speaks_of() -> None:
+    assert "(line 6 is `result -= price`)" in check("wrong: line 6 should add.", EVIDENCE).text
 
 
 def test_a_quoted_statement_gets_the_id_of_its_fact() -> None:
     said = "The line `result -= price` subtracts."
     assert check(said, EVIDENCE).text == "The line `result -= price` subtracts (L6#1)."
-    assert check("The variable `result` is wrong.", EVIDENCE).text == "The variable `result` is wrong."
+    assert "L6#1" not in check("The variable `result` is wrong.", EVIDENCE).text
 
 
 def test_only_the_wrong_sentence_goes() -> None:
     said = "The sum is wrong. Here result is 5 (L6#1). Line 6 subtracts the price (L6#1)."
     checked = check(said, EVIDENCE)
-    assert checked.text == "The sum is wrong. Line 6 subtracts the price (L6#1)."
+    assert checked.text == "*The model's guess:* The sum is wrong.\n\nLine 6 subtracts the price (L6#1)."
     assert len(checked.dropped) == 1
 
 
@@ -79,7 +127,8 @@ def test_every_line_is_judged_by_itself_and_counted() -> None:
         "The test expected 1 but got -1.\nbecause L6#1: result = -1\nbecause L2#1: result = 3\nwrong: line 6."
     )
     checked = check(said, EVIDENCE)
-    kept = ["The test expected 1 but got -1.", "because L6#1: result = -1", "wrong: line 6."]
+    guess = "*The model's guess of what is wrong:* line 6. (line 6 is `result -= price`)"
+    kept = ["The test expected 1 but got -1.", "because L6#1: result = -1", guess]
     assert checked.text.split("\n\n") == kept
     assert (len(checked.dropped), checked.cited, checked.sentences) == (1, 1, 3)
 

@@ -15,7 +15,19 @@ import pytest
 from attrs import evolve
 
 from backtrail_tracer.archive import VERSION, Archive
-from backtrail_tracer.trace import Cap, Failure, FailureFrame, Hit, Item, SideEffect, Status, Trace, Value
+from backtrail_tracer.trace import (
+    Cap,
+    Check,
+    Failure,
+    FailureFrame,
+    Hit,
+    Item,
+    Operand,
+    SideEffect,
+    Status,
+    Trace,
+    Value,
+)
 from backtrail_tracer.trace_json import Unreadable, decode, encode
 from tests.tracer.logs import PATH, call, code, leave, line, trace
 
@@ -33,7 +45,9 @@ def whole() -> Trace:
     left = evolve(frame, parent=3, item=1, late=True, left_us=9, left_by="return", result=SHORT)
     hit = Hit(frame.id, 2, 3, 4, {"x": SHORT}, True, "KeyError: 'x'", 0, {"y": SHORT}, True)
     where = FailureFrame(PATH, 1, 2, 3, 4, "mean", {"z": SHORT}, True)
-    failure = Failure(1, "KeyError", "'\udc80 é'", (where,), ("OSError: no",), SHORT, Value("int", "1"))
+    check = Check("x > 1", ">", (Operand("x", SHORT),))
+    values = SHORT, Value("int", "1")
+    failure = Failure(1, "KeyError", "'\udc80 é'", (where,), ("OSError: no",), *values, check)
     return attrs.evolve(
         GOOD,
         status="failed",

@@ -8,10 +8,17 @@ from itertools import islice
 
 from . import statics
 from .redact import SHORTEST
+from .statics import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
+
+ATOMS = frozenset((int, float, bool, type(None), str, bytes, complex))
+"""Exact types whose values never change and whose end nobody notices: a reference to one does no harm."""
+
+ATOM_IDS = frozenset(map(identity, ATOMS))
+"""The same by identity, to be asked of any type: a metaclass may have a `__hash__` of its own."""
 
 ITEMS: "Dict[Any, Tuple[str, str, bool]]" = {
     list: ("[", "]", False),
@@ -25,7 +32,7 @@ ITEMS: "Dict[Any, Tuple[str, str, bool]]" = {
 
 SIZES: Any = frozenset((*ITEMS, str, bytes, bytearray, range))
 _SORTABLE = (int, str)
-_INT, _STR, _SHORT = id(int), id(str), frozenset(map(id, (float, bool, type(None))))
+_INT, _STR, _SHORT = identity(int), identity(str), frozenset(map(identity, (float, bool, type(None))))
 _SMALL = 1 << 62
 
 
@@ -70,10 +77,10 @@ SIMPLE: "Dict[Any, Callable[[Any], str]]" = {
     object: lambda obj: "<object>",
 }
 
-_BASES = frozenset(map(id, (*ITEMS, *SIMPLE, str, bytes, bytearray, int, BaseException))) - {id(object)}
 _EXACT: "Dict[int, Any]" = {
-    id(base): base for base in (*ITEMS, *SIMPLE, str, bytes, bytearray, int, BaseException)
+    identity(base): base for base in (*ITEMS, *SIMPLE, str, bytes, bytearray, int, BaseException)
 }
+_BASES = frozenset(_EXACT) - {identity(object)}
 
 
 def builtin_base(cls: type) -> Any:
@@ -81,12 +88,12 @@ def builtin_base(cls: type) -> Any:
 
     Compared by identity: a metaclass may define `__hash__` and `__eq__`.
     """
-    exact = _EXACT.get(id(cls))
+    exact = _EXACT.get(identity(cls))
     return _derived_base_of(cls) if exact is None else exact
 
 
 def _derived_base(cls: type) -> Any:
-    return next((base for base in statics.mro(cls) if id(base) in _BASES), None)
+    return next((base for base in statics.mro(cls) if identity(base) in _BASES), None)
 
 
 _derived_base_of = statics.PerClass(_derived_base).of
@@ -94,7 +101,7 @@ _derived_base_of = statics.PerClass(_derived_base).of
 
 def all_plain(items: "List[Any]") -> bool:
     """Whether all are exact values of one type with a short `repr`; strings too short for a secret."""
-    kinds = set(map(id, map(type, items)))
+    kinds = set(map(identity, map(type, items)))
     if len(kinds) != 1:
         return False
     (kind,) = kinds

@@ -33,13 +33,16 @@ class _NotPlain(Exception):
 
 def describe(obj: Any, cls: type, items: int) -> Optional[Description]:
     """None for a type that is not known here, and for a value with a user's object inside."""
+    if not _may_be_known(cls):
+        return None
     module, name = statics.module_name(cls), statics.type_name(cls)
     top = module.partition(".")[0]
     show = _KNOWN.get((top, name))
     if show is None and top in _ARRAYS:
         return _array(obj, cls, _ARRAYS[top].get(name), items)
     if show is None:
-        return _derived(obj, cls)
+        found = arrays.array_of_a_subclass(obj, cls)  # if it is one of numpy's array
+        return None if found is None else Description(*found, True)
     if not statics.genuine(cls):
         return None
     try:
@@ -53,14 +56,6 @@ def _array(obj: Any, cls: type, name: Optional[str], items: int) -> Optional[Des
         return None
     text, shape, cut = getattr(arrays, name)(obj, items)
     return Description(text, shape, cut, name != "numpy_scalar")
-
-
-def _derived(obj: Any, cls: type) -> Optional[Description]:
-    """An instance of a user's subclass of numpy's array."""
-    if not any(statics.module_name(base) == "numpy" for base in statics.mro(cls)):
-        return None
-    found = arrays.array_of_a_subclass(obj, cls)
-    return None if found is None else Description(*found, True)
 
 
 def _by_str(obj: Any, items: int) -> Description:
@@ -110,3 +105,13 @@ _ARRAYS: Dict[str, Dict[str, str]] = {
     "torch": {"Tensor": "tensor", "Parameter": "tensor"},
 }
 """Package -> class -> the function in `arrays.py`."""
+
+
+def _is_candidate(cls: type) -> bool:
+    module = statics.module_name(cls).partition(".")[0]
+    if module in _ARRAYS or (module, statics.type_name(cls)) in _KNOWN:
+        return True
+    return any(statics.module_name(base) == "numpy" for base in statics.mro(cls))
+
+
+_may_be_known = statics.PerClass(_is_candidate).of

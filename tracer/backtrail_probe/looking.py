@@ -14,7 +14,8 @@ import sys
 import types
 
 from . import statics
-from .values import ATOM_IDS
+from .builtin_values import ATOM_IDS
+from .statics import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _Walk:
 
 
 def _plain(value: Any) -> None:
-    if id(type(value)) not in ATOM_IDS:
+    if identity(type(value)) not in ATOM_IDS:
         raise Refused(f"an operator of {statics.type_name(type(value))} could run code of the program")
 
 
@@ -230,7 +231,7 @@ def item(obj: Any, key: Any) -> Any:
     """What `obj[key]` is, for containers whose lookup is the interpreter's. Raises Refused, LookupError."""
     kind = type(obj)
     for part in (key.start, key.stop, key.step) if type(key) is slice else (key,):
-        if id(type(part)) not in ATOM_IDS and not (type(part) is tuple and statics.plain(part)):
+        if identity(type(part)) not in ATOM_IDS and not (type(part) is tuple and statics.plain(part)):
             raise Refused(f"a key of type {statics.type_name(type(part))} could run code of the program")
     found = statics.class_attribute(kind, "__getitem__")
     if found is dict.__getitem__:
@@ -249,7 +250,7 @@ def _of_dict(obj: "Dict[Any, Any]", key: Any) -> Any:
     if dict.__len__(obj) > _MOST_ITEMS:
         raise Refused(f"the dictionary has more than {_MOST_ITEMS:,} items")
     for each, value in list(dict.items(obj)):
-        known = id(type(each)) in ATOM_IDS or (type(each) is tuple and statics.plain(each))
+        known = identity(type(each)) in ATOM_IDS or (type(each) is tuple and statics.plain(each))
         if known and each == key:
             return value
     raise KeyError(key)

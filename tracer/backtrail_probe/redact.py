@@ -14,7 +14,7 @@ from math import log2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, Mapping, Pattern, Tuple
+    from typing import Callable, Dict, List, Mapping, Pattern, Tuple
 
 MARK = "…redacted…"
 SHORTEST = 8
@@ -84,6 +84,7 @@ class Redactor:
         self._pattern: Pattern[str] = _PATTERN
         # A program shows the same strings again and again: each line renders what is still there.
         self._told: Dict[str, Tuple[str, bool]] = {}
+        self.on_new: List[Callable[[], None]] = []  # called when there is a new secret
 
     def learn(self, source: str) -> None:
         """Makes secrets of what a source text assigns to a telling name and looks made by a machine."""
@@ -98,6 +99,8 @@ class Redactor:
         if secret not in self._known:
             self._known = tuple(sorted((*self._known, secret), key=len, reverse=True))
             self._told.clear()
+            for forget in self.on_new:
+                forget()
 
     def learn_by_name(self, name: str, value: str) -> None:
         """Makes a secret of what has a telling name and looks made by a machine."""

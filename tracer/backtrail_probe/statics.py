@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 quote: "Callable[[str], str]" = encode_basestring_ascii
 """A string as JSON, in ASCII."""
 
+identity: "Callable[[Any], int]" = object.__hash__
+"""A number for each object that is there, as `id` gives. But `id` raises an audit event at each call, and the
+way through our own hook costs more than most of what it is asked for."""
+
 _mro_of = type.__dict__["__mro__"].__get__
 _dict_of = type.__dict__["__dict__"].__get__
 _qualname_of = type.__dict__["__qualname__"].__get__
@@ -76,19 +80,6 @@ def class_attribute(cls: type, name: str) -> Any:
     return None
 
 
-def instance_dict(obj: Any) -> "Optional[Dict[str, Any]]":
-    """The real instance dictionary, also where a class hides it behind a property; None without one."""
-    for base in mro(type(obj)):
-        found = _dict_of(base).get("__dict__")
-        if type(found) is _GetSet or type(found) is _Member:  # modules hold theirs in a member
-            try:
-                held = found.__get__(obj)
-            except (AttributeError, TypeError):
-                continue
-            return held if type(held) is dict else None
-    return None
-
-
 class PerClass:
     """Remembers what `find` tells of a class for as long as the class is there and has the same bases. It
     keeps no class alive and asks none for its hash."""
@@ -98,35 +89,62 @@ class PerClass:
         self._known: "Dict[int, Tuple[Any, int, Any]]" = {}
 
     def of(self, cls: type) -> Any:
-        known = self._known.get(id(cls))
-        if known is not None and known[0]() is cls and known[1] == id(_mro_of(cls)):
+        known = self._known.get(identity(cls))
+        if known is not None and known[0]() is cls and known[1] == identity(_mro_of(cls)):
             return known[2]
         if len(self._known) >= _MOST_CLASSES:
             self._known.clear()
         found = self._find(cls)
-        self._known[id(cls)] = ref(cls), id(_mro_of(cls)), found
+        self._known[identity(cls)] = ref(cls), identity(_mro_of(cls)), found
         return found
 
 
 _MOST_CLASSES = 5000
 
 
-def _slot_members(cls: type) -> "Tuple[Tuple[str, Any], ...]":
+def _dict_owners(cls: type) -> "Tuple[int, ...]":
+    """Where in its bases the descriptors of the instance dictionary stand. These hold their class, so none
+    is kept here."""
+    found = (_dict_of(base).get("__dict__") for base in mro(cls))
+    return tuple(at for at, each in enumerate(found) if type(each) is _GetSet or type(each) is _Member)
+
+
+_dict_owners_of = PerClass(_dict_owners).of  # modules hold theirs in a member
+
+
+def instance_dict(obj: Any) -> "Optional[Dict[str, Any]]":
+    """The real instance dictionary, also where a class hides it behind a property; None without one."""
+    cls = type(obj)
+    for at in _dict_owners_of(cls):
+        try:
+            held = _dict_of(mro(cls)[at])["__dict__"].__get__(obj)
+        except (AttributeError, TypeError):
+            continue
+        return held if type(held) is dict else None
+    return None
+
+
+def _slot_names(cls: type) -> "Tuple[Tuple[str, int], ...]":
+    bases = list(enumerate(mro(cls)))
     return tuple(
-        (name, found)
-        for base in reversed(mro(cls))
+        (name, at)
+        for at, base in reversed(bases)
         if _flags_of(base) & _HEAP_TYPE and "__slots__" in _dict_of(base)
         for name, found in list(_dict_of(base).items())
         if type(found) is _Member and type(name) is str
     )
 
 
-_slot_members_of = PerClass(_slot_members).of
+_slot_names_of = PerClass(_slot_names).of
 
 
 def slots(obj: Any) -> "Iterator[Tuple[str, Any]]":
     """The slots that are set, of classes written in Python."""
-    for name, member in _slot_members_of(type(obj)):
+    cls = type(obj)
+    for name, at in _slot_names_of(cls):
+        member = _dict_of(mro(cls)[at]).get(name)
+        if type(member) is not _Member:
+            continue  # the program put something else in its place
         try:
             yield name, member.__get__(obj)
         except (AttributeError, TypeError):
@@ -139,7 +157,11 @@ def exception_args(exc: BaseException) -> "Tuple[Any, ...]":
 
 
 def is_enum_member(obj: Any) -> bool:
-    held = instance_dict(obj)
+    return holds_enum(instance_dict(obj))
+
+
+def holds_enum(held: "Optional[Dict[str, Any]]") -> bool:
+    """The same, of an instance dictionary."""
     return held is not None and type(held.get("_name_")) is str and "_value_" in held
 
 

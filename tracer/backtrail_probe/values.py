@@ -6,30 +6,27 @@ through the methods of the built-in base, everything else by its instance dictio
 
 from __future__ import annotations
 
+from itertools import islice
+
 from . import statics
-from .builtin_values import ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
+from .builtin_values import ATOMS, ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
 from .foreign import describe
-from .redact import MARK, Redactor, is_password
-from .statics import quote
+from .redact import MARK, SHORTEST, Redactor, is_password
+from .statics import identity, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Set
 
-    _Table = Dict[int, str]
+    _Table = Dict[Any, str]
 else:
     _Table = dict
-
-ATOMS = frozenset((int, float, bool, type(None), str, bytes, complex))
-"""Exact types whose values never change and whose end nobody notices: a reference to one does no harm."""
-
-ATOM_IDS = frozenset(map(id, ATOMS))
-"""The same by identity, to be asked of any type: a metaclass may have a `__hash__` of its own."""
 
 _NO_ID = frozenset((*ATOMS, tuple, frozenset, range))
 _NO_LIMIT = 1 << 30
 _SMALL = 1 << 62  # an int below it is rendered at once
 _KEPT_INT = 4096
+_LONGEST_KEPT, _MOST_KEPT = 200, 2000  # characters of a string, strings
 _BITS_PER_DIGIT = 3.33
 _SHORT_BITS = 512
 _MARGIN = 512  # characters beyond the cut in which the end of a secret is looked for
@@ -62,6 +59,8 @@ class Renderer:
         self._items = items or _NO_LIMIT
         self._depth = depth or 50
         self._redactor = redactor
+        self._strings = StringTexts(self._whole)
+        redactor.on_new.append(self._strings.clear)  # there may be a secret in what is kept
 
     def render(self, obj: Any) -> str:
         """The value as JSON text. Whatever the object is, nothing is raised."""
@@ -71,7 +70,7 @@ class Renderer:
         if cls is float or cls is bool or obj is None:
             return f'["{cls.__name__}","{obj!r}"]'
         try:
-            return self._whole(obj, cls)
+            return self._strings[obj] if cls is str else self._whole(obj, cls)
         except (AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
             # Another thread changed the object in between, or it is half made.
             return (
@@ -134,6 +133,9 @@ class Renderer:
         if (cls is int and -_SMALL < obj < _SMALL) or cls is float or cls is bool or obj is None:
             text.put(repr(obj))
             return
+        if cls is str and len(obj) < SHORTEST < text.left:
+            text.put(repr(obj))
+            return
         base = builtin_base(cls)
         if base is str:
             self._string(obj, text)
@@ -191,15 +193,15 @@ class Renderer:
         wrapped = wrapped or cls is not base
         size = base.__len__(obj)
         text.put(name + "(" if wrapped else "")
-        if id(obj) in text.seen or (depth <= 0 and size):
-            text.cut |= id(obj) not in text.seen
+        if identity(obj) in text.seen or (depth <= 0 and size):
+            text.cut |= identity(obj) not in text.seen
             text.put(opening + "..." + closing)
         elif size or not (wrapped and base is frozenset):
-            text.seen.add(id(obj))
+            text.seen.add(identity(obj))
             text.put("set()" if base is set and not size else opening)
             self._items_of(obj, base, size, depth, text)
             text.put("" if base is set and not size else closing)
-            text.seen.discard(id(obj))
+            text.seen.discard(identity(obj))
         text.put(")" if wrapped else "")
 
     def _items_of(self, obj: Any, base: Any, size: int, depth: int, text: _Text) -> None:
@@ -240,22 +242,27 @@ class Renderer:
     def _call(self, name: str, parts: Any, obj: Any, depth: int, text: _Text) -> None:
         """`Name(field=value, …)`, of at most twice as many fields as a container shows items."""
         text.put(name + "(")
-        if id(obj) in text.seen or (depth <= 0 and parts):
-            text.cut |= id(obj) not in text.seen
+        if identity(obj) in text.seen or (depth <= 0 and parts):
+            text.cut |= identity(obj) not in text.seen
             text.put("...")
             parts = ()
-        text.seen.add(id(obj))
+        text.seen.add(identity(obj))
         for number, (field, value) in enumerate(parts):
-            text.put(", " if number else "")
-            if number >= self._items * 2 or text.left <= 0:
+            between, kind = ", " if number else "", type(value)
+            if number >= self._items * 2 or text.left <= len(between):
                 text.cut = True
-                text.put("…")
+                text.put(between + "…")
                 break
-            text.put(f"{field}=" if field else "")
-            if type(value) is str:
+            if field:
+                between = f"{between}{field}="
+            if kind is str:
                 self._redactor.learn_by_name(field, value)
-            self._walk(value, type(value), depth - 1, text)
-        text.seen.discard(id(obj))
+            if kind is int and -_SMALL < value < _SMALL and text.left > len(between):
+                text.put(f"{between}{value}")
+            else:
+                text.put(between)
+                self._walk(value, kind, depth - 1, text)
+        text.seen.discard(identity(obj))
         text.put(")")
 
     def _object(self, obj: Any, cls: type, depth: int, text: _Text) -> None:
@@ -269,13 +276,15 @@ class Renderer:
         held = statics.instance_dict(obj)
         name = statics.type_name(cls)
         text.mutable |= not text.parts
-        if held is not None and statics.is_enum_member(obj):
+        if held is not None and statics.holds_enum(held):
             text.put(f"<{name}.{held['_name_']}: ")
             self._walk(held["_value_"], type(held["_value_"]), depth - 1, text)
             text.put(">")
             return
         parts = list(statics.slots(obj))
-        parts += [(key, value) for key, value in list((held or {}).items()) if type(key) is str]
+        if held:
+            named = (pair for pair in list(held.items()) if type(pair[0]) is str)
+            parts += islice(named, 2 * self._items + 1)  # more are not shown
         if parts or held is not None:
             self._call(name, parts, obj, depth, text)
         else:
@@ -294,5 +303,21 @@ class IntTexts(_Table):
             return self._render(value)
         text = f'["int","{value}"]'
         if -_KEPT_INT < value < _KEPT_INT:
+            self[value] = text
+        return text
+
+
+class StringTexts(_Table):
+    """Exact str -> the value as JSON text, of those that are not long."""
+
+    def __init__(self, render: "Callable[[Any, type], str]") -> None:
+        super().__init__()
+        self._render = render
+
+    def __missing__(self, value: str) -> str:
+        text = self._render(value, str)
+        if len(value) <= _LONGEST_KEPT:
+            if len(self) >= _MOST_KEPT:
+                self.clear()
             self[value] = text
         return text

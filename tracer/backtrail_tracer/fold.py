@@ -175,9 +175,9 @@ class Fold:
 
     def _on_failure(self, record: list[Any]) -> None:
         about = table_of(record[1])
-        values = {
-            key: self._values.value(about[key]) if about.get(key) else None for key in ("expected", "actual")
-        }
+        expected, actual = (
+            self._values.value(about[key]) if about.get(key) else None for key in ("expected", "actual")
+        )
         self.failures.append(
             Failure(
                 optional_int(about.get("item")),
@@ -185,7 +185,8 @@ class Fold:
                 text_of(about.get("message") or ""),
                 tuple(self._failure_frame(table_of(frame)) for frame in about.get("frames") or ()),
                 tuple(text_of(link) for link in about.get("chain") or ()),
-                **values,
+                expected,
+                actual,
             )
         )
 

@@ -20,6 +20,7 @@ from attrs import frozen
 
 from backtrail_probe.redact import Redactor
 from backtrail_probe.wire import LOG_HEADER_SIZE, LOG_MAGIC
+from backtrail_tracer.assertions import checked
 from backtrail_tracer.fold import Fold
 from backtrail_tracer.rings import has_rings, in_order
 from backtrail_tracer.trace import Status, Trace
@@ -131,8 +132,9 @@ def _collection_paused() -> Iterator[None]:
 
 
 def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str]) -> Trace:
-    hits = fold.hits()
+    hits, frames = fold.hits(), fold.frames()
     status, message = _outcome(fold, ending)
+    sources = _sources(fold.hashes(), overlay)
     return Trace(
         run=uuid.uuid4().hex,
         entry=entry,
@@ -146,16 +148,16 @@ def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str
         exit_code=_exit_code(fold, ending),
         files=fold.hashes(),
         items=tuple(fold.items()),
-        frames=fold.frames(),
+        frames=frames,
         hits=hits,
-        failures=tuple(fold.failures),
+        failures=checked(fold.failures, frames, hits, _Texts(sources, fold.hashes(), overlay).of),
         caps=tuple(fold.caps),
         limits=tuple(fold.limits),
         side_effects=tuple(fold.side_effects),
         stdout=ending.stdout,
         stderr=ending.stderr,
         loose_ends=fold.loose_ends(),
-        sources=_sources(fold.hashes(), overlay),
+        sources=sources,
         place=ending.place,
     )
 
@@ -218,11 +220,28 @@ def _sources(hashes: Mapping[Path, str], overlay: Mapping[Path, str]) -> dict[Pa
     return kept
 
 
-def _text_of(path: Path, recorded: str) -> str | None:
+def _text_of(path: Path, recorded: str | None) -> str | None:
+    """The text of a file, where it has the hash that was recorded; without one, as it is now."""
     try:
         if path.stat().st_size > _SOURCE_BYTES:
             return None
         data = path.read_bytes()
-        return data.decode("utf-8") if hashlib.sha256(data).hexdigest() == recorded else None
+        same = recorded is None or hashlib.sha256(data).hexdigest() == recorded
+        return data.decode("utf-8") if same else None
     except (OSError, ValueError):
         return None
+
+
+@frozen
+class _Texts:
+    """Where the source of a failing line is looked up. A run of a candidate records no hashes: there the
+    file is read as it is, since its tests are never edited."""
+
+    sources: Mapping[Path, str]
+    hashes: Mapping[Path, str]
+    overlay: Mapping[Path, str]
+
+    def of(self, path: Path) -> str | None:
+        if path in self.sources or path in self.hashes:
+            return self.sources.get(path)
+        return self.overlay[path] if path in self.overlay else _text_of(path, None)

@@ -111,8 +111,60 @@ class FailureFrame:
 
 
 @frozen
+class Operand:
+    """A part of a check that failed: its source text, and what it was."""
+
+    text: str
+    value: Value
+
+
+@frozen
+class Check:
+    """What a check that failed asked for, as its source says, and what is known of its parts.
+
+    `operator` is that of the comparison ("<", "not in", "is"), "" where the truth of an expression was asked
+    for, "call" for an assertion method of another kind, and "raises" for an exception that did not come.
+    """
+
+    condition: str  # "stock > 0"; "parse('') raises ValueError"
+    operator: str
+    operands: tuple[Operand, ...] = ()  # literals, which say it themselves, are left out
+
+    @property
+    def words(self) -> str:
+        """In words: "`stock > 0` is false: `stock` was 0"."""
+        if self.operator == "raises":
+            body, _, expected = self.condition.rpartition(" raises ")
+            return f"`{body}` did not raise {expected}"
+        if self.operands and self.operands[0].text == self.condition:
+            value = self.operands[0].value
+            more = "" if value.type == "bool" else ", which counts as false"
+            return f"`{self.condition}` was {_short(value.text)}{more}"
+        failed = "failed" if self.operator == "call" else "is false"
+        return f"`{self.condition}` {failed}{self._told()}"
+
+    def _told(self) -> str:
+        alike = len(self.operands) == 2 and len({one.value.text for one in self.operands}) == 1
+        types = len({one.value.type for one in self.operands}) > 1
+        parts = [
+            f"`{one.text}` was {_short(one.value.text)}" + (f" ({one.value.type})" if alike and types else "")
+            for one in self.operands
+        ]
+        other = ", which is another object" if alike and self.operator == "is" else ""
+        return (": " if parts else "") + ", ".join(parts) + other
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+@frozen
 class Failure:
-    """An exception that nobody caught, or a failed test; frames run from the outermost inwards."""
+    """An exception that nobody caught, or a failed test; frames run from the outermost inwards.
+
+    `expected` and `actual` are there where two values were to be the same; `check` says of any check that
+    failed what it asked for, where its source is known.
+    """
 
     item: int | None
     type: str
@@ -121,6 +173,15 @@ class Failure:
     chain: tuple[str, ...] = ()  # the exceptions that led to it, "Type: message", nearest first
     expected: Value | None = None
     actual: Value | None = None
+    check: Check | None = None
+
+    @property
+    def compared(self) -> tuple[Value, Value] | None:
+        """Expected and actual, where they tell the failure; else `check` does."""
+        if self.expected is None or self.actual is None:
+            return None
+        told = self.expected.text != self.actual.text or self.check is None
+        return (self.expected, self.actual) if told else None
 
     @property
     def where(self) -> FailureFrame | None:

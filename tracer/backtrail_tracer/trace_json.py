@@ -24,18 +24,20 @@ from attrs import define, field, fields
 from backtrail_probe.redact import MARK, Redactor
 from backtrail_tracer.trace import (
     Cap,
+    Check,
     Code,
     Failure,
     FailureFrame,
     Frame,
     Hit,
     Item,
+    Operand,
     SideEffect,
     Trace,
     Value,
 )
 
-VERSION = 3
+VERSION = 4
 _FASTEST = 1  # the texts repeat so much that a higher level saves little and takes three times as long
 _ROWS = 256  # of one line; some 50 KB, a fraction of a millisecond
 _PIECE = 256 * 1024  # of unpacked bytes at a time
@@ -171,7 +173,13 @@ class _Writer:
     def failure(self, failure: Failure) -> list[Any]:
         frames = [_row(f, path=str(f.path), locals=self._named(f.locals)) for f in failure.frames]
         values = {name: self._value(getattr(failure, name)) for name in ("expected", "actual")}
-        return _row(failure, frames=frames, **values)
+        return _row(failure, frames=frames, check=self._check(failure.check), **values)
+
+    def _check(self, check: Check | None) -> list[Any] | None:
+        if check is None:
+            return None
+        operands = [[one.text, self._value(one.value)] for one in check.operands]
+        return [check.condition, check.operator, operands]
 
 
 class _Reader:
@@ -224,12 +232,18 @@ class _Reader:
         )  # fmt: skip
 
     def _failure(self, *row: Any) -> Failure:
-        item, kind, message, frames, chain, expected, actual = row
+        item, kind, message, frames, chain, expected, actual, check = row
         return Failure(
             item, kind, message,
             tuple(self._failure_frame(*frame) for frame in frames),
-            tuple(chain), self._value(expected), self._value(actual),
+            tuple(chain), self._value(expected), self._value(actual), self._check(check),
         )  # fmt: skip
+
+    def _check(self, row: list[Any] | None) -> Check | None:
+        if row is None:
+            return None
+        condition, operator, operands = row
+        return Check(condition, operator, tuple(Operand(text, self._values[n]) for text, n in operands))
 
     def _failure_frame(self, path: str, *row: Any) -> FailureFrame:
         *place, name, variables, traced = row

@@ -193,7 +193,7 @@ class Verifier:
                     log=log,
                     stage=stage,
                 )
-                trace = read(log, self.entry.id, _ending(answer, wall_s))
+                trace = read(log, self.entry.id, _ending(answer, wall_s), overlay)
                 return _verdict(trace, answer.seconds, items, answer.cpu_s)
             except Unstaged:
                 self._stages[(tuple(items), tuple(paths), stop_first)] = None

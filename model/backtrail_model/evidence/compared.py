@@ -1,4 +1,4 @@
-"""What a failed comparison expected and got, as a person would write it."""
+"""What a failed check compared, expected and got, as a person would write it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def expected(failure: Failure) -> str | None:
 
 def actual(failure: Failure) -> str | None:
     return _shown(failure, failure.actual)
+
+
+def check(failure: Failure) -> str:
+    """What a check asked for and what its parts were; empty where expected and actual say it."""
+    return failure.check.words if failure.check is not None and failure.compared is None else ""
 
 
 def _shown(failure: Failure, value: Value | None) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from backtrail_model.evidence.facts import Fact
+from backtrail_model.evidence.lines import Line
 
 
 @frozen
@@ -54,7 +55,8 @@ class Evidence:
     expected: str | None
     actual: str | None
     difference: str
-    exception: str  # "TypeError: …"; empty for a failed comparison
+    check: str  # "`stock > 0` is false: `stock` was 0", where no two values were to be the same
+    exception: str  # "TypeError: …"; empty for a failed check of a test
     places: tuple[Place, ...]
     code: str = field(repr=False)  # the functions it came from, fenced; for prompts
     body: str  # the facts as the representation writes them
@@ -62,6 +64,7 @@ class Evidence:
     omitted: tuple[Fact, ...] = field(repr=False)  # recorded and of interest, but there was no room
     with_outcome: bool
     limits: tuple[str, ...]  # what the trace itself does not know
+    lines: Mapping[int, tuple[Line, ...]] = field(factory=dict, repr=False)  # those it shows, by number
 
     @property
     def left_out(self) -> int:
@@ -78,7 +81,7 @@ class Evidence:
         return "\n".join(part for part in parts if part)
 
     def outcome(self) -> str:
-        """The failing test and call, expected and actual, one a line."""
+        """The failing test and call, expected and actual or what else was asked for, one a line."""
         rows = [
             ("failing test", self.test.name),
             ("assertion", self.test.assertion),
@@ -86,6 +89,7 @@ class Evidence:
             ("expected", self.expected or ""),
             ("actual", self.actual or ""),
             ("difference", self.difference),
+            ("compared", self.check),
             ("exception", self.exception),
             ("raised at", self._raised_at()),
         ]

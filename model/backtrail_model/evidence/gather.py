@@ -10,6 +10,7 @@ from backtrail_model.evidence.compared import DOCTEST
 from backtrail_model.evidence.difference import difference
 from backtrail_model.evidence.evidence import Call, Evidence, Place, TestCase
 from backtrail_model.evidence.facts import DULL_TYPES
+from backtrail_model.evidence.lines import lines_of
 from backtrail_model.evidence.material import Material
 from backtrail_model.evidence.representations import DEFAULT, renderer
 from backtrail_model.evidence.shown import code_of
@@ -50,7 +51,7 @@ def gather_from(
     main = _main_file(history, sliced, tests)
     material = Material(history, failure, sliced, tests, main, budget)
     made = render(material)
-    is_comparison = failure.expected is not None or failure.actual is not None
+    places = [frame for frame in failure.frames if frame.traced]
     return Evidence(
         representation=representation,
         test=_test_case(history, failure),
@@ -58,15 +59,25 @@ def gather_from(
         expected=compared.expected(failure),
         actual=compared.actual(failure),
         difference=difference(failure.expected, failure.actual),
-        exception="" if is_comparison else f"{failure.type}: {failure.message}".rstrip(": "),
-        places=tuple(_place(frame) for frame in failure.frames if frame.traced),
+        check=compared.check(failure),
+        exception=_exception(failure, tests),
+        places=tuple(map(_place, places)),
         code=code_of(material),
         body=made.text,
         facts=made.facts,
         omitted=made.omitted,
         with_outcome=made.with_outcome,
         limits=_limits(history.trace, {fact.path for fact in made.facts}),
+        lines=lines_of(material, made.facts, places),
     )
+
+
+def _exception(failure: Failure, tests: TestCode) -> str:
+    """Empty for a check of a test that failed: what it asked for says more."""
+    where = failure.where
+    in_test = where is None or failure.type == DOCTEST or tests.holds(where.path, where.name)
+    compared = any(each is not None for each in (failure.expected, failure.actual, failure.check))
+    return "" if compared and in_test else f"{failure.type}: {failure.message}".rstrip(": ")
 
 
 def _main_file(history: History, sliced: Slice, tests: TestCode) -> Path | None:

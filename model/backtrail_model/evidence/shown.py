@@ -12,6 +12,11 @@ MOST_LINES = 120
 
 def code_of(material: Material) -> str:
     """The functions nearest the failure that are no tests, in the order of their place; may be empty."""
+    return "\n\n".join(_lines(material, path, first, last) for path, first, last in spans_of(material))
+
+
+def spans_of(material: Material) -> list[tuple[Path, int, int]]:
+    """The same as (file, first line, last line)."""
     spans: dict[tuple[Path, int, int], None] = {}
     room = MOST_LINES
     for path, first, last, line in _functions(material):
@@ -23,7 +28,7 @@ def code_of(material: Material) -> str:
             first, last = max(first, line - room // 2), min(last, line + room // 2)  # noqa: PLW2901
         spans[(path, first, last)] = None
         room -= last - first + 1
-    return "\n\n".join(_lines(material, path, first, last) for path, first, last in sorted(spans))
+    return sorted(spans)
 
 
 def _functions(material: Material) -> list[tuple[Path, int, int, int]]:

@@ -70,7 +70,8 @@ class Candidate:
     """`text[start:end]` of the original replaced; `text` is the whole file after it.
 
     Two candidates with the same `key` are the same program. `promise` is a rough chance of being
-    right, for the order of verification only.
+    right, for the order of verification only. `chance` is one that may be set against a question to a
+    model, see `turns.py`; 0: not known.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class Candidate:
     key: str = field(repr=False)
     promise: float = 0.0
     prompted: Prompted | None = field(default=None, repr=False)
+    chance: float = 0.0
 
 
 @frozen
@@ -112,6 +114,7 @@ def candidate(
     note: str = "",
     promise: float = 0.0,
     prompted: Prompted | None = None,
+    chance: float = 0.0,
 ) -> Candidate | Rejected:
     """The candidate of an edit, or why there is none: it does not parse, changes nothing, or a test."""
     old = original.text
@@ -129,9 +132,19 @@ def candidate(
         return Rejected("no change")
     if protected != original.tests.protected(original.path, old[first:last]):
         return Rejected("changes a test")
-    key = f"{first} {key}"
     return Candidate(
-        original.path, text, start, end, old[start:end], replacement, proposer, note, key, promise, prompted
+        path=original.path,
+        text=text,
+        start=start,
+        end=end,
+        replaced=old[start:end],
+        replacement=replacement,
+        proposer=proposer,
+        note=note,
+        key=f"{first} {key}",
+        promise=promise,
+        prompted=prompted,
+        chance=chance,
     )
 
 

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from backtrail_model.evidence import DEFAULT, Evidence, gather_from
 from backtrail_model.repair.candidates import Candidate, Original, Prompted
 from backtrail_model.repair.suspects import Suspect, rank
+from backtrail_model.repair.turns import Turns
 from backtrail_model.repair.verdicts import Verdict
 from backtrail_model.testcode import TestCode, test_code
 from backtrail_tracer.slicing import History, Slice, SourceOf, slice_failure
@@ -27,6 +28,7 @@ class Attempts:
     better: set[str] = field(factory=set)  # keys of those that passed more tests than the program did
     prompts: list[Prompted] = field(factory=list)
     skipped: list[str] = field(factory=list)  # why a proposer could not do its part
+    turns: Turns = field(factory=Turns, repr=False)
     _news: asyncio.Event = field(factory=asyncio.Event, repr=False)
 
     def note(self, candidate: Candidate, verdict: Verdict) -> None:

@@ -65,7 +65,9 @@ async def repair(
         blind_settle_s = settle_s
     limits = (budget_s, settle_s, max(settle_s, blind_settle_s))
     search = _Search(context, Judge(context, verifier), on_progress or (lambda _: None), limits)
-    tasks = [asyncio.create_task(search.propose(lane)) for lane in _lanes(proposers)]
+    lanes = _lanes(proposers)
+    context.attempts.turns.making = sum(lane[0].lane == "cheap" for lane in lanes)
+    tasks = [asyncio.create_task(search.propose(lane)) for lane in lanes]
     tasks += [asyncio.create_task(search.verify()) for _ in range(at_once)]
     search.producing = len(tasks) - at_once
     if not search.producing:
@@ -120,11 +122,14 @@ class _Search:
                         self._add(candidate, proposer.lane == "model")
         finally:
             self.producing -= 1
+            if lane[0].lane == "cheap":
+                self.context.attempts.turns.lane_ended()
             self.changed()
 
     def _add(self, candidate: Candidate, by_model: bool) -> None:
         if self._votes.add(candidate, by_model=by_model):
             self._push(candidate, candidate.promise)
+            self.context.attempts.turns.made(candidate)
         self.changed()
 
     def _push(self, candidate: Candidate, promise: float) -> None:
@@ -145,8 +150,10 @@ class _Search:
                 self.changed()
 
     async def _try(self, candidate: Candidate) -> None:
-        late = candidate.key in self._late
+        late, turns = candidate.key in self._late, self.context.attempts.turns
+        turns.began()
         verdict = await self.judge(candidate, PATIENT if late else 1.0)
+        turns.ended(candidate, verdict.seconds, passed=self.judge.accepts(verdict) is not None)
         if verdict.status == "timeout" and not late:
             self._late.add(candidate.key)
             self._push(candidate, LATE * candidate.promise)

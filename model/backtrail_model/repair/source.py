@@ -69,9 +69,12 @@ class Source:
     def statement_span(self, statement: Statement) -> tuple[int, int]:
         """From the first character of a statement to its end; a header includes its colon."""
         start, end = self.span(statement.node)
-        if not statement.is_header:
+        head: list[ast.AST] = statements.header_parts(statement.node)
+        if isinstance(statement.node, statements.FUNCTIONS):
+            head = [statement.node.args, *([statement.node.returns] if statement.node.returns else [])]
+        elif not statement.is_header:
             return start, end
-        parts = [inner for part in statements.header_parts(statement.node) for inner in ast.walk(part)]
+        parts = [inner for part in head for inner in ast.walk(part)]
         ends = [self.span(inner)[1] for inner in parts if isinstance(inner, ast.expr | ast.arg)]
         return start, self.text.index(":", max([start, *ends])) + 1
 

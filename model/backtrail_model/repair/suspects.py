@@ -23,10 +23,10 @@ from backtrail_tracer.trace import Failure, Trace
 NEARNESS = 0.2  # how fast suspicion falls with the slice's distance
 OUTSIDE = 0.12  # executed in the failing run, but not in the slice
 PLAIN = 0.55  # `return x`, `x = 0`: little in it can be wrong
+DEFAULT = 0.4  # the default of an argument, as against what the function does with it
 RAISED = 1.3
 ONE_WAY = 1.15  # a branch that went the same way at every hit
 NOT_STATEMENTS = (
-    *FUNCTIONS,
     ast.ClassDef,
     ast.Import,
     ast.ImportFrom,
@@ -65,7 +65,7 @@ def rank(
         _judge(history, original, statement, distances, spectrum)
         for original in originals.values()
         for statement in original.source.statements
-        if _may_be_wrong(original, statement) and spectrum.failing(_places(original.path, statement))
+        if _may_be_wrong(original, statement) and spectrum.failing(_places(original, statement))
     ]
     return tuple(sorted(found, key=lambda one: (-one.score, str(one.path), one.start)))
 
@@ -99,11 +99,20 @@ class Spectrum:
         return failing / math.sqrt(len(self.failed) * len(items)) if failing else 0.0
 
 
-def _places(path: Path, statement: Statement) -> list[Place]:
-    return [(path, line) for line in range(statement.line, statement.end_line + 1)]
+def _places(original: Original, statement: Statement) -> list[Place]:
+    """The lines that tell who ran a statement. The defaults in the head of a function take part when it is
+    called, not when it is defined."""
+    path, lines = original.path, range(statement.line, statement.end_line + 1)
+    if isinstance(statement.node, FUNCTIONS):
+        lines = range(statement.node.body[0].lineno, (statement.node.end_lineno or statement.line) + 1)
+    return [(path, line) for line in lines]
 
 
 def _may_be_wrong(original: Original, statement: Statement) -> bool:
+    if isinstance(statement.node, FUNCTIONS):
+        arguments = statement.node.args
+        has_default = bool(arguments.defaults or any(arguments.kw_defaults))
+        return has_default and not original.tests.holds(original.path, statement.node.name)
     if isinstance(statement.node, NOT_STATEMENTS) or original.tests.holds(original.path, statement.function):
         return False
     docstring = isinstance(statement.node, ast.Expr) and isinstance(statement.node.value, ast.Constant)
@@ -117,7 +126,7 @@ def _judge(
     distances: Mapping[Place, float],
     spectrum: Spectrum,
 ) -> Suspect:
-    places = _places(original.path, statement)
+    places = _places(original, statement)
     distance = min((distances[place] for place in places if place in distances), default=None)
     score = OUTSIDE if distance is None else 1 / (1 + NEARNESS * distance)
     reasons = ["not in the slice" if distance is None else f"{distance:g} steps from the failure"]
@@ -125,7 +134,10 @@ def _judge(
     score *= 0.4 + 0.6 * ochiai
     if ochiai < 1:
         reasons.append(f"passing tests run it too (Ochiai {ochiai:.2f})")
-    if _is_plain(statement.node):
+    if isinstance(statement.node, FUNCTIONS):
+        score *= DEFAULT
+        reasons.append("a default may be wrong")
+    elif _is_plain(statement.node):
         score *= PLAIN
         reasons.append("there is little in it")
     for factor, reason in _hints(history, original.path, statement):

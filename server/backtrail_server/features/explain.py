@@ -83,9 +83,8 @@ async def _text(
         except HostError as error:
             return f"{summary}\n\n*The model could not be asked: {error}. {error.advice}*"
     project.prompt = told.prompt + _left_out(evidence)
-    claims = "1 claim" if told.dropped == 1 else f"{told.dropped} claims"
-    dropped = f"\n\n*{claims} of the model that the trace does not bear out left out.*"
-    return f"{told.text or summary}{dropped if told.dropped else ''}"
+    note = words.claims_words(len(told.dropped), told.guesses)
+    return f"{told.text or summary}\n\n*{note}.*" if note else told.text or summary
 
 
 def _left_out(evidence: Evidence) -> str:

@@ -100,7 +100,7 @@ async def _model(settings: Settings) -> list[Row]:
 
     found = ModelAssisting().connect(settings)
     if isinstance(found, NoHost):
-        return [("model host", f"{found.reason}. {found.advice}"), *_weights()]
+        return [("model host", f"{found.reason}; {found.advice}"), *_weights()]
     async with found as client:
         try:
             health = await client.health()

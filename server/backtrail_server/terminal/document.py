@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backtrail_tracer.trace import Failure, FailureFrame, Hit, Item, Trace, Value
+from backtrail_tracer.trace import Check, Failure, FailureFrame, Hit, Item, Trace, Value
 
 if TYPE_CHECKING:
     from backtrail_model.repair import Fix
+    from backtrail_server.assisting import Explained
     from backtrail_server.terminal.fix import Outcome
 
 VERSION = 1
@@ -59,13 +60,25 @@ def of_fix(trace: Trace, outcome: Outcome) -> dict[str, Any]:
         "version": VERSION,
         "trace": of_trace(trace),
         "explanation": outcome.explained.text if outcome.explained else None,
-        "dropped_sentences": outcome.explained.dropped if outcome.explained else 0,
+        **_claims(outcome.explained),
         "fix": _fix(fix) if fix is not None else None,
         "seconds": outcome.seconds,
         "seconds_to_first_fix": outcome.first_s,
         "applied": outcome.applied,
         "notes": outcome.notes,
         "prompts": outcome.prompts,
+    }
+
+
+def _claims(explained: Explained | None) -> dict[str, Any]:
+    """What became of the model's sentences; a "guess" is one that the trace neither bears out nor refutes."""
+    claims = explained.claims if explained else ()
+    dropped = explained.dropped if explained else ()
+    return {
+        "claims": [{"text": claim.text, "standing": claim.standing} for claim in claims],
+        "dropped_sentences": len(dropped),
+        "dropped": list(dropped),
+        "guessed_sentences": explained.guesses if explained else 0,
     }
 
 
@@ -103,6 +116,17 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "chain": list(failure.chain),
         "expected": _value(failure.expected) if failure.expected else None,
         "actual": _value(failure.actual) if failure.actual else None,
+        "check": _check(failure.check) if failure.check else None,
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    """What the check that failed asked for; `operator` is "" where the truth of the condition was."""
+    return {
+        "condition": check.condition,
+        "operator": check.operator,
+        "operands": [{"text": one.text, "value": _value(one.value)} for one in check.operands],
+        "words": check.words,
     }
 
 

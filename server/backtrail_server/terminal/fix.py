@@ -17,7 +17,7 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
-from backtrail_server import keeping
+from backtrail_server import keeping, words
 from backtrail_server.assisting import Explained, ModelAssisting
 from backtrail_server.hosting import HostNotStarted
 from backtrail_server.results import Ran, Shown
@@ -132,14 +132,11 @@ async def _explain(client: ModelClient, shown: Shown, console: Console, outcome:
         outcome.notes.append(f"No explanation: {error}")
         return
     console.print()
-    console.print(Markdown(outcome.explained.text))
-    if outcome.explained.dropped:
-        words = (
-            "sentence that the trace does not bear out was"
-            if outcome.explained.dropped == 1
-            else ("sentences that the trace does not bear out were")
-        )
-        console.print(f"({outcome.explained.dropped} {words} left out)", style="dim")
+    if outcome.explained.text:
+        console.print(Markdown(outcome.explained.text))
+    note = words.claims_words(len(outcome.explained.dropped), outcome.explained.guesses)
+    if note:
+        console.print(f"({note})", style="dim", markup=False)
 
 
 async def _search(

@@ -46,9 +46,16 @@ def find(path: Path, python: str | None) -> Place:
         root=root,
         settings=settings,
         problems=(*loaded.problems, *refused),
-        interpreter=tracing.choose(root, python or settings.python),
+        interpreter=tracing.choose(root, _from_here(python) or settings.python),
         entry=_of_folder(path, root) if path.is_dir() else _of_file(tracing, path, root, settings),
     )
+
+
+def _from_here(python: str | None) -> str | None:
+    """What is typed in a terminal is meant from the folder one stands in; a setting, from the project's."""
+    if python is None or not Path(python).expanduser().exists():
+        return python
+    return str(Path(python).expanduser().absolute())
 
 
 def consented(root: Path, loaded: config.Loaded) -> tuple[Settings, tuple[str, ...]]:

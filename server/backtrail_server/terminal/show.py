@@ -58,8 +58,13 @@ def items_of(each: Iterable[Item]) -> Table:
     table.add_column(justify="right", style="dim")
     for item in each:
         mark, style = _MARKS[item.outcome]
-        table.add_row(Text(mark, style), Text(item.name), duration(item.seconds))
+        table.add_row(Text(mark, style), Text(item_name(item)), duration(item.seconds))
     return table
+
+
+def item_name(item: Item) -> str:
+    """A script is an item named by its whole path, of which the last part will do."""
+    return Path(item.name).name if Path(item.name).is_absolute() and "::" not in item.name else item.name
 
 
 def tally(trace: Trace) -> Text:
@@ -76,13 +81,15 @@ def tally(trace: Trace) -> Text:
 
 def failure(trace: Trace, which: Failure, root: Path, source_of: SourceOf) -> Group:
     """The failing line with the recorded values of the user's frames, outermost first."""
-    name = next((item.name for item in trace.items if item.id == which.item), "")
+    name = next((item_name(item) for item in trace.items if item.id == which.item), "")
     title = Text.assemble(
         (which.type, "bold red"), (": " if which.message else "", "red"), (_first_line(which.message), "red")
     )
     parts: list[RenderableType] = [title, Text(f"in {name}", "dim")] if name else [title]
-    if which.expected is not None and which.actual is not None:
-        parts.append(_comparison(which.expected, which.actual))
+    if which.compared is not None:
+        parts.append(_comparison(*which.compared))
+    elif which.check is not None:
+        parts.append(Text(which.check.words))
     parts.extend(_frame(frame, root, source_of) for frame in which.frames if frame.traced)
     parts.extend(Text(f"after {cause}", "dim") for cause in which.chain)
     return Group(*parts)
@@ -112,6 +119,8 @@ def values(recorded: Mapping[str, Value]) -> Table:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     table.add_column(style="dim")
+    # What a TestCase holds is unittest's, and says nothing of the person's program.
+    recorded = {name: one for name, one in recorded.items() if "(_testMethodName=" not in one.text[:80]}
     shown = list(recorded.items())[:_LOCALS_SHOWN]
     for name, value in shown:
         table.add_row(name, "=", _short(value.text), value.type)

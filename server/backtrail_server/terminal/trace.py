@@ -112,7 +112,7 @@ def tell(console: Console, place: Place, ran: Ran, lines: bool = False) -> None:
     console.print(show.header(place.entry.label, place.entry.reason, with_python, ran.trace))
     console.print()
     if lines:
-        for path in ran.trace.files:
+        for path in filter(source_of(ran), ran.trace.files):  # an empty __init__.py has no lines
             console.print(show.relative(path, place.root), style="bold", markup=False)
             console.print(show.lines(ran.trace, path, source_of(ran)))
             console.print()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import CodeType
 
 from backtrail_probe.scope import Scope
-from backtrail_probe.statics import quote
+from backtrail_probe.statics import identity, quote
 
 from .bytecode import borrowed_names
 
@@ -72,12 +72,12 @@ class CodeTable:
 
     def of(self, code: Any) -> "Optional[CodeInfo]":
         """None for code that is not traced. Records that tell of new files and codes are left in `news`."""
-        known = self.known.get(id(code))
+        known = self.known.get(identity(code))
         if known is not None:
             return known[1]
         disposition = self._scope.of(code.co_filename)
         info = self._add(code, disposition.path) if disposition.traced else None
-        self.known[id(code)] = (code, info)
+        self.known[identity(code)] = (code, info)
         return info
 
     def is_users(self, filename: str) -> bool:
@@ -101,7 +101,7 @@ class CodeTable:
             return
         for inner in code.co_consts:
             if type(inner) is CodeType:
-                self._names[id(inner)] = name = prefix + inner.co_name
+                self._names[identity(inner)] = name = prefix + inner.co_name
                 self.name_all(inner, name + ("." if not inner.co_flags & _OPTIMIZED else ".<locals>."))
 
     def _add(self, code: Any, path: str) -> CodeInfo:
@@ -110,7 +110,7 @@ class CodeTable:
             number = self._files[path] = len(self._files) + 1
             self.news.append(f'["file",{number},{quote(path)},"{self._hash(path)}"]\n')
         self._count += 1
-        name = getattr(code, "co_qualname", None) or self._names.get(id(code), code.co_name)
+        name = getattr(code, "co_qualname", None) or self._names.get(identity(code), code.co_name)
         self.news.append(f'["code",{self._count},{number},{quote(name)},{code.co_firstlineno}]\n')
         return CodeInfo(code, self._count, path)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from types import CodeType
 
+from backtrail_probe.statics import identity
+
 from .codes import CodeInfo, CodeTable
 from .hot import line_callback
 from .sink import NO_LIMIT, PROXIES, Sink
@@ -77,14 +79,20 @@ class Monitoring:
             self._running = False
             self._sink.end_item()
             self._sink.release()
-            self._monitoring.set_events(self._tool, 0)
-            for info in self._codes.all():
-                self._monitoring.set_local_events(self._tool, info.code, 0)
+            self._switch_off()
 
     def new_item(self) -> None:
         self._sink.new_item()
-        if self._running:
+        if self._running and self._sink.on:
             self._monitoring.restart_events()
+        elif self._running:
+            self._running = False  # recording has ended: what follows runs as if nobody looked on
+            self._switch_off()
+
+    def _switch_off(self) -> None:
+        self._monitoring.set_events(self._tool, 0)
+        for info in self._codes.all():
+            self._monitoring.set_local_events(self._tool, info.code, 0)
 
     def end_item(self) -> None:
         """What is not traced costs nothing, so nothing is switched off."""
@@ -155,7 +163,7 @@ class Monitoring:
 
     def _find(self, code: Any) -> "CodeInfo | None":
         """Most events come from the code that the last one came from."""
-        known = self._known.get(id(code))
+        known = self._known.get(identity(code))
         info = known[1] if known is not None else self._codes.of(code)
         self._last = code, info
         return info
@@ -216,7 +224,7 @@ class Monitoring:
                 tell(info.top.frame, info.top, *value)
                 return None
             frame = _getframe(2)
-            state = sink.states.get(id(frame))
+            state = sink.states.get(identity(frame))
             if state is not None and state.info is info:
                 tell(frame, state, *value)
         except RecursionError:
@@ -236,13 +244,13 @@ class Monitoring:
 
     def _tell(self, code: Any, tell: Any, *exc: Any) -> None:
         """An event that comes from all code, traced or not."""
-        known = self._known.get(id(code))
+        known = self._known.get(identity(code))
         if known is None or known[1] is None:
             return
         sink = self._sink
         try:
             frame = _getframe(2)
-            state = sink.states.get(id(frame))
+            state = sink.states.get(identity(frame))
             if state is not None and state.info is known[1]:
                 tell(frame, state, *exc)
         except RecursionError:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from backtrail_probe.statics import identity
+
 from .bytecode import ITERATES, RETURNS, suspensions
 from .codes import CodeInfo, CodeTable
 from .sink import Sink
@@ -117,7 +119,7 @@ class Settrace:
         known, begin = self._codes.known, self._begin
 
         def trace(frame: Any, event: str, arg: Any) -> Any:
-            found = known.get(id(frame.f_code))
+            found = known.get(identity(frame.f_code))
             return begin(frame) if found is None or found[1] is not None else None
 
         return trace
@@ -132,7 +134,7 @@ class Settrace:
             if info.folded:
                 return self._folded
             if info.generator and frame.f_trace is not None:
-                state = sink.states.get(id(frame))
+                state = sink.states.get(identity(frame))
                 if state is not None and state.info is info:
                     sink.resume(frame, state)
                 return frame.f_trace
@@ -155,13 +157,13 @@ class Settrace:
             nonlocal idle, raised
             try:
                 if event != "line":
-                    state = states.get(id(frame))
+                    state = states.get(identity(frame))
                     if state is not None and state.info is info:
                         raised = leaves(frame, state, event, arg, raised)
                     return
                 line, raised = frame.f_lineno, False
                 if line in info.capped:
-                    state = states.get(id(frame))
+                    state = states.get(identity(frame))
                     if state is not None:
                         state.line = line
                     idle += 1

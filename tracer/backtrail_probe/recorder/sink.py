@@ -18,9 +18,10 @@ from sys import exc_info, version_info
 from time import perf_counter_ns as _clock
 
 from backtrail_probe import statics
+from backtrail_probe.builtin_values import ATOM_IDS
 from backtrail_probe.log import Log
-from backtrail_probe.statics import quote
-from backtrail_probe.values import ATOM_IDS, IntTexts, Renderer
+from backtrail_probe.statics import identity, quote
+from backtrail_probe.values import IntTexts, Renderer
 
 from .bytecode import assigned
 from .codes import CodeInfo, CodeTable
@@ -91,7 +92,7 @@ class Sink:
         state = self.new_state(next(self._numbers), info, depth)
         values = self._changes(frame, state, call=True)
         info.live += 1
-        self.states[id(frame)] = state
+        self.states[identity(frame)] = state
         above = parent.id if parent is not None else "null"
         flag = "true" if late else "false"
         now, thread = self._log.now(), self.thread()
@@ -131,7 +132,7 @@ class Sink:
     def at_line(self, frame: Any, info: CodeInfo, line: int) -> bool:
         """A line is about to run; true if it is over its cap. A frame whose call was not recorded is
         taken up late when one of its lines has hits to spare."""
-        state = self.states.get(id(frame))
+        state = self.states.get(identity(frame))
         if state is not None:
             if state.info is not info:
                 state = None
@@ -253,7 +254,7 @@ class Sink:
         self.effect(frame, state, "unwind", line, f'["unwind",{state.id},{line},{self._log.now()},')
 
     def forget(self, frame: Any) -> None:
-        state = self.states.pop(id(frame), None)
+        state = self.states.pop(identity(frame), None)
         if state is not None:
             state.info.live -= 1
             self.rest(state)
@@ -298,7 +299,7 @@ class Sink:
         states = self.states
         caller = frame.f_back
         while caller is not None:
-            state = states.get(id(caller))
+            state = states.get(identity(caller))
             if state is not None and state.info.code is caller.f_code:
                 return state
             caller = caller.f_back
@@ -361,7 +362,7 @@ class Sink:
 
     def told(self, state: FrameState, name: str, value: Any) -> str:
         """Renders a value and remembers what is needed to see it change."""
-        if id(type(value)) in ATOM_IDS:
+        if identity(type(value)) in ATOM_IDS:
             state.objects[name] = value
         else:
             state.objects[name] = _MUTABLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from backtrail_probe import statics
-from backtrail_probe.statics import quote
+from backtrail_probe.statics import identity, quote
 
 from .codes import CodeInfo
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 else:
     _Table = dict
 
-_NOT_VALUES = frozenset(map(id, (ModuleType, FunctionType, BuiltinFunctionType, type)))  # no hash is asked
+# By identity: of no class its hash is asked.
+_NOT_VALUES = frozenset(map(identity, (ModuleType, FunctionType, BuiltinFunctionType, type)))
 
 
 class FrameState:
@@ -64,7 +65,7 @@ def plain_names(namespace: Any) -> "Dict[str, Any]":
     return {
         name: value
         for name, value in list(dict.items(namespace))
-        if id(type(value)) not in _NOT_VALUES
+        if identity(type(value)) not in _NOT_VALUES
         and type(name) is str
         and name[:2] != "__"
         and not statics.derives(type(value), type)

@@ -40,6 +40,8 @@ def _effect(moment: stream.Moment) -> str:
 def _outcome(material: Material) -> str:
     failure = material.failure
     expected, actual = compared.expected(failure), compared.actual(failure)
+    if told := compared.check(material.failure):
+        return f"The check fails: {told}."
     if expected is None or actual is None:
         return f"It ends with {failure.type}: {failure.message}".rstrip(": ") + "."
     told = difference(failure.expected, failure.actual)

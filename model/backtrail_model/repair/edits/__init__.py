@@ -22,15 +22,16 @@ from backtrail_model.repair.edits.statements import statement_edits
 from backtrail_model.repair.edits.values import attribute, constant, name, pair
 from backtrail_model.repair.source import Source
 from backtrail_model.repair.suspects import Suspect
-from backtrail_tracer.statements import header_parts
+from backtrail_tracer.statements import FUNCTIONS, header_parts
 
 __all__ = ["Edit", "Scope", "edits"]
 
 
 def edits(source: Source, suspect: Suspect, scope: Scope) -> Iterator[Edit]:
     """The neighbours of a statement, the same one more than once maybe, in no special order."""
-    yield from statement_edits(source, suspect, scope)
-    yield from block_edits(source, suspect, scope)
+    if not isinstance(suspect.statement.node, FUNCTIONS):  # of those only the defaults are suspected
+        yield from statement_edits(source, suspect, scope)
+        yield from block_edits(source, suspect, scope)
     for part in header_parts(suspect.statement.node):
         for inner in _walk(part):
             yield from _node_edits(source, inner, scope)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.repair.proposers.base import Asker, Proposer
@@ -11,6 +12,7 @@ from backtrail_model.repair.proposers.instruct import Instruct
 from backtrail_model.repair.proposers.mutate import Mutations
 from backtrail_model.repair.proposers.rewrite import Rewrite
 from backtrail_model.repair.proposers.schedule import Schedule
+from backtrail_model.transport import is_loopback
 
 __all__ = ["Infill", "Instruct", "Mutations", "Proposer", "Rewrite", "Schedule", "askers", "standard"]
 
@@ -26,7 +28,10 @@ def standard(
     chosen = (
         [] if client is None else [one for one in askers(client, priority) if not only or one.name in only]
     )
-    return (*cheap, Schedule(chosen)) if chosen else cheap
+    if client is None or not chosen:
+        return cheap
+    here = is_loopback(urlsplit(client.base_url).hostname or "")
+    return (*cheap, Schedule(chosen, shares_machine=here))
 
 
 def askers(client: ModelClient, priority: Priority = "person") -> tuple[Asker, ...]:

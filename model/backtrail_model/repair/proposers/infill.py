@@ -19,6 +19,7 @@ from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import Hole, expressions, inserting, masking, replacing
 from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
 from backtrail_model.repair.suspects import Suspect
+from backtrail_tracer.statements import FUNCTIONS
 
 Kind = Literal["replace", "insert", "expression"]
 ONE_LINE_TOKENS = 40
@@ -69,6 +70,8 @@ class Infill:
     def _places(self, context: RepairContext, suspect: Suspect) -> list[tuple[int, int]]:
         if self.kind == "expression":
             return expressions(context.originals[suspect.path], suspect)
+        if self.kind == "insert" and isinstance(suspect.statement.node, FUNCTIONS):
+            return []
         return [(suspect.start, suspect.end)]
 
     def _task(

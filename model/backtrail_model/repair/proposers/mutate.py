@@ -19,6 +19,8 @@ from backtrail_model.repair.suspects import Suspect
 
 CHANCE = 0.15
 """How much less likely a blind edit is right than an answer of a model for the same statement."""
+ALL = 0.5
+"""About so many bugs are one of these edits away from a program that passes."""
 MOST_SUSPECTS = 150
 
 
@@ -36,8 +38,9 @@ class Mutations:
             pairs += _edits(context, suspect)
             await asyncio.sleep(0)
         pairs.sort(key=lambda pair: -pair[0].score * pair[1].weight)
+        whole = sum(suspect.score * edit.weight for suspect, edit in pairs)
         for suspect, edit in pairs[: self.most]:
-            for one in _made(context, suspect, edit):
+            for one in _made(context, suspect, edit, whole):
                 yield one
             # Parsing takes a millisecond or so: let the verifier and the model's answers have a turn.
             await asyncio.sleep(0)
@@ -53,7 +56,9 @@ def _edits(context: RepairContext, suspect: Suspect) -> Iterator[tuple[Suspect, 
             yield suspect, edit
 
 
-def _made(context: RepairContext, suspect: Suspect, edit: Edit) -> Iterator[Candidate]:
+def _made(context: RepairContext, suspect: Suspect, edit: Edit, whole: float) -> Iterator[Candidate]:
+    """The candidate of an edit; its chance is its share of the `whole` weight of all edits."""
+    weight = suspect.score * edit.weight
     yield from accepted(
         candidate(
             context.originals[suspect.path],
@@ -62,7 +67,8 @@ def _made(context: RepairContext, suspect: Suspect, edit: Edit) -> Iterator[Cand
             edit.replacement,
             proposer="mutation",
             note=f"line {suspect.line}: {edit.note}",
-            promise=CHANCE * suspect.score * edit.weight,
+            promise=CHANCE * weight,
+            chance=ALL * weight / whole,
         )
     )
 

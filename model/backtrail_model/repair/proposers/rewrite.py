@@ -17,19 +17,22 @@ from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import HostError
+from backtrail_model.errors import HostError, PromptTooLong
+from backtrail_model.evidence import BUDGET, shorter
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
 from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
 from backtrail_model.repair.proposers.instruct import as_text
+from backtrail_model.repair.shown_test import shown
 
 Kind = Literal["specification", "correct"]
 LEAST_TOKENS, MOST_TOKENS = 200, 500
 LONGEST = 60
 """Lines of a function; a longer one is nothing that a small model writes anew."""
-MOST_TEST_CHARS = 900
+ROOMS = (BUDGET, *(room for room in shorter.ROOM if room))
+"""Tokens of the test that is shown: those of the evidence's budget, fewer where the prompt is too long."""
 
 
 @frozen
@@ -87,7 +90,24 @@ class Rewrite:
     async def _ask(
         self, context: RepairContext, target: Target, turn: int
     ) -> AsyncGenerator[Candidate, None]:
-        messages = self._messages(context, target)
+        """With less of the test where the prompt is too long for the model; the function is never cut."""
+        tests = dict.fromkeys(shown(context.evidence.test, room) for room in ROOMS)
+        too_long: PromptTooLong | None = None
+        for test in tests:
+            try:
+                async with aclosing(self._answers(context, target, turn, test)) as found:
+                    async for one in found:
+                        yield one
+                return
+            except PromptTooLong as error:
+                too_long = error
+        if too_long is not None:
+            raise too_long
+
+    async def _answers(
+        self, context: RepairContext, target: Target, turn: int, test: str
+    ) -> AsyncGenerator[Candidate, None]:
+        messages = self._messages(context, target, test)
         prompted = Prompted(self.name, as_text(messages), self._options(), await self.client.model())
         context.attempts.prompts.append(prompted)
         answers = self.client.chat_samples(
@@ -101,22 +121,24 @@ class Rewrite:
         )
         async with aclosing(answers) as done:
             async for answer in done:
-                for text in texts(target.original, answer.text):
-                    made = whole(
-                        target.original,
-                        text,
-                        proposer=self.name,
-                        note=self.kind,
-                        promise=self.chance,
-                        prompted=prompted,
-                    )
-                    for one in accepted(made):
-                        yield one
+                for one in self._candidates(target, answer.text, prompted):
+                    yield one
 
-    def _messages(self, context: RepairContext, target: Target) -> list[Mapping[str, str]]:
+    def _candidates(self, target: Target, answer: str, prompted: Prompted) -> Iterator[Candidate]:
+        for text in texts(target.original, answer):
+            made = whole(
+                target.original,
+                text,
+                proposer=self.name,
+                note=self.kind,
+                promise=self.chance,
+                prompted=prompted,
+            )
+            yield from accepted(made)
+
+    def _messages(self, context: RepairContext, target: Target, test: str) -> list[Mapping[str, str]]:
         around = preamble(target.original, target.line).strip()
         code = "\n\n".join(part for part in (around, self._shown(target)) if part)
-        test = context.evidence.test.source[:MOST_TEST_CHARS]
         if self.kind == "specification":
             user = prompts.fill("specification_user", code=code, test=test)
         else:

@@ -3,6 +3,9 @@
 The chance is the asker's own estimate (how suspicious the place is, how often such an answer is right)
 corrected by the record of its kind in this search. The record counts only tasks whose candidates were
 all run, and the choice waits for those, so that it hangs on the answers and not on the clock.
+
+Before a question is put to a model on this machine, edits that promise more a second are run, see
+`turns.py`. So where there are few of them and the tests are quick, all are run before the first question.
 """
 
 from __future__ import annotations
@@ -42,10 +45,14 @@ class _Done:
 
 @frozen
 class Schedule:
-    """Takes turns among askers until none has anything to ask. `most` bounds the number of requests."""
+    """Takes turns among askers until none has anything to ask. `most` bounds the number of requests.
+
+    `shares_machine`: the model computes where the candidates are run.
+    """
 
     askers: Sequence[Asker]
     most: int = 1000
+    shares_machine: bool = True
     name: str = "model"
     lane: Lane = "model"
 
@@ -54,13 +61,13 @@ class Schedule:
         records: dict[str, _Record] = {}
         last: _Done | None = None
         for _ in range(self.most):
-            task = self._next(context, records, finished)
+            task = await self._chosen(context, records, finished)
             if task is None:
                 return
             finished.add((task.kind, *task.key))
             done = _Done(task.kind)
             try:
-                async with aclosing(task.run()) as found:
+                async with aclosing(_asked(context, task)) as found:
                     async for one in found:
                         done.keys.append(one.key)
                         yield one
@@ -72,6 +79,18 @@ class Schedule:
             if last is not None:
                 await _settle(context, last, records)
             last = done
+
+    async def _chosen(
+        self, context: RepairContext, records: dict[str, _Record], finished: set[tuple[object, ...]]
+    ) -> Task | None:
+        """The next task, when it is its turn. What was run in the meantime may have changed which it is."""
+        task = self._next(context, records, finished)
+        if task is None or not self.shares_machine:
+            return task
+        chance = records.get(task.kind, _Record()).corrected(task.chance)
+        if await context.attempts.turns.until_worth(chance, task.cost_s):
+            return self._next(context, records, finished)
+        return task
 
     def _next(
         self, context: RepairContext, records: dict[str, _Record], finished: set[tuple[object, ...]]
@@ -87,6 +106,16 @@ class Schedule:
             key=lambda task: records.get(task.kind, _Record()).corrected(task.chance) / task.cost_s,
             default=None,
         )
+
+
+async def _asked(context: RepairContext, task: Task) -> AsyncGenerator[Candidate, None]:
+    context.attempts.turns.asking()
+    try:
+        async with aclosing(task.run()) as found:
+            async for one in found:
+                yield one
+    finally:
+        context.attempts.turns.asked(task.cost_s)
 
 
 async def _settle(context: RepairContext, done: _Done, records: dict[str, _Record]) -> None:
