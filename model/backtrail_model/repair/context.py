@@ -108,6 +108,19 @@ def _originals(history: History, tests: TestCode) -> dict[Path, Original]:
 
 def vouching(context: RepairContext, candidate: Candidate) -> int:
     """How many tests ran the function that a candidate changes. A run without tests counts as one."""
+    return len(_ran(context, candidate)) or 1
+
+
+def remaining(context: RepairContext, candidate: Candidate, verdict: Verdict) -> int:
+    """How many tests fail with a candidate as they did before though they run the function that it changes:
+    that may be the same bug still. A test that never comes there has a trouble of its own."""
+    passed = {item.name for item in verdict.items if item.outcome == "passed"}
+    ran = _ran(context, candidate)
+    return sum(item.id in ran and item.name not in passed for item in context.trace.failed_items)
+
+
+def _ran(context: RepairContext, candidate: Candidate) -> set[int | None]:
+    """The tests that ran the function that a candidate changes."""
     source = context.originals[candidate.path].source
     first, last = source.function_lines(source.line_of(candidate.start))
     hits = (
@@ -117,4 +130,4 @@ def vouching(context: RepairContext, candidate: Candidate) -> int:
         for hit in found
     )
     frames = context.trace.frames
-    return len({frames[hit.frame].item for hit in hits if frames[hit.frame].code.name != "<module>"}) or 1
+    return {frames[hit.frame].item for hit in hits if frames[hit.frame].code.name != "<module>"}

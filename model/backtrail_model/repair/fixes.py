@@ -32,8 +32,8 @@ class LineEdit:
 @frozen
 class Fix:
     """`votes` counts the answers of models that were this very program; `agreed` weighs all proposals that
-    behave like it; `vouching` tests run the changed function; `examples` of its docstring hold; `size` is in
-    tokens that change."""
+    behave like it; `vouching` tests run the changed function, `remaining` of them fail as they did before;
+    `examples` of its docstring hold; `size` is in tokens that change."""
 
     candidate: Candidate
     verdict: Verdict
@@ -46,6 +46,7 @@ class Fix:
     votes: int = 0
     agreed: float = 0.0
     vouching: int = ENOUGH_TESTS
+    remaining: int = 0
     examples: int = 0
     orphans: int = 0  # names that are written, but no longer read
     size: int = 0
@@ -94,6 +95,7 @@ def fix_of(
     seconds: float,
     flags: tuple[str, ...],
     vouching: int = ENOUGH_TESTS,
+    remaining: int = 0,
 ) -> Fix:
     edits = tuple(line_edits(before, candidate.text))
     changed = sum(max(edit.end - edit.start, edit.new_text.count("\n")) for edit in edits)
@@ -108,6 +110,7 @@ def fix_of(
         proposer=candidate.proposer,
         flags=flags,
         vouching=vouching,
+        remaining=remaining,
         orphans=orphans(before, candidate.text),
         size=size_of(before, candidate.text),
         before=before,

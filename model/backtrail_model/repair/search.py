@@ -19,7 +19,7 @@ from attrs import define, evolve, field, frozen
 from backtrail_model.repair import flags as fishy
 from backtrail_model.repair.behaviour import Subject, observe, subject_of
 from backtrail_model.repair.candidates import Candidate
-from backtrail_model.repair.context import RepairContext, vouching
+from backtrail_model.repair.context import RepairContext, remaining, vouching
 from backtrail_model.repair.fixes import AGREED, Fix, fix_of
 from backtrail_model.repair.judge import Judge
 from backtrail_model.repair.proposers.base import Proposer
@@ -58,7 +58,8 @@ async def repair(
 ) -> AsyncGenerator[Fix, None]:
     """Yields fixes, each better than the one before. Ends when the candidates or the budget end, or
     `settle_s` after the first fix that proposals agree on, `blind_settle_s` after any first
-    fix (the same where no model takes part). `at_once` candidates run side by side. Closing the
+    fix (the same where no model takes part); not after one with which tests that run the changed
+    function still fail. `at_once` candidates run side by side. Closing the
     generator stops the models, the runs and everything else. Raises what a proposer or the verifier raises.
     """
     if not any(proposer.lane == "model" for proposer in proposers):
@@ -153,7 +154,8 @@ class _Search:
         late, turns = candidate.key in self._late, self.context.attempts.turns
         turns.began()
         verdict = await self.judge(candidate, PATIENT if late else 1.0)
-        turns.ended(candidate, verdict.seconds, passed=self.judge.accepts(verdict) is not None)
+        passed = self.judge.accepts(verdict) is not None and not remaining(self.context, candidate, verdict)
+        turns.ended(candidate, verdict.seconds, passed=passed)
         if verdict.status == "timeout" and not late:
             self._late.add(candidate.key)
             self._push(candidate, LATE * candidate.promise)
@@ -175,6 +177,7 @@ class _Search:
                 seconds=seconds,
                 flags=flags,
                 vouching=vouching(self.context, candidate),
+                remaining=remaining(self.context, candidate, verdict),
             )
             attempts.passed.append(candidate)
         if self.judge.better(verdict):
@@ -216,7 +219,7 @@ class _Search:
 
     def _deadline(self, best: Fix | None) -> float:
         now = time.monotonic()
-        if best is not None:
+        if best is not None and not best.remaining:  # else it may be half of a repair: there is a better one
             self._first_at = self._first_at or now
             if best.agreed >= AGREED:
                 self._agreed_at = self._agreed_at or now

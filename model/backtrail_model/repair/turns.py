@@ -14,10 +14,11 @@ first success among independent tries of known chances and costs (a classic of t
 * The chance and the cost of the question are its asker's estimates, the cost corrected by how long the
   questions before it took against their estimates.
 
-Measured figures are rounded up to a power of two, so that two searches under one seed come to the same order
-on a machine that is not quite as fast twice.
+Measured figures are rounded up to a power of two, so that two searches under one seed mostly come to the
+same order on a machine that is not quite as fast twice. When a question is put is all that the clock can
+change: which edits there are, and in which order they are run, it cannot.
 
-Once something passed, the model is waited for no longer, since what is wanted then is a second opinion.
+Once something passed, the model waits no longer, since what is wanted then is a second opinion.
 """
 
 from __future__ import annotations

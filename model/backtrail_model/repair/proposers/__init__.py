@@ -44,6 +44,8 @@ def askers(client: ModelClient, priority: Priority = "person") -> tuple[Asker, .
         Instruct(client, samples=4, temperature=0.8, chance=0.3, rounds=2, priority=priority),
         Instruct(client, samples=3, temperature=0.6, second_round=True, chance=0.15, priority=priority),
         Rewrite(client, chance=0.4, priority=priority),
+        # What a person would paste into a chat: what one answer repairs, the search is not to miss.
+        Rewrite(client, kind="correct", chance=0.3, priority=priority),
         Rewrite(client, samples=6, temperature=0.8, chance=0.45, rounds=4, priority=priority),
         Rewrite(client, kind="correct", samples=4, temperature=0.7, chance=0.25, rounds=3, priority=priority),
     )
