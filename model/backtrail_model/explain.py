@@ -9,8 +9,8 @@ from contextlib import aclosing
 from backtrail_model import prompts
 from backtrail_model.claims import Checked, Claim, check
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import PromptTooLong
 from backtrail_model.evidence import Evidence, Fact, shorter
+from backtrail_model.fitting import until_it_fits
 
 __all__ = ["Checked", "Claim", "check", "explain", "messages", "summary"]
 
@@ -46,18 +46,14 @@ async def explain(
     Where the prompt is too long for the model, it is asked again with fewer facts; `on_evidence` gets what
     the prompt holds, each time.
     """
-    too_long: PromptTooLong | None = None
-    for less in shorter.steps(evidence):
+
+    def told(less: Evidence) -> AsyncGenerator[str, None]:
         on_evidence(less)
-        try:
-            async with aclosing(_told(client, less, seed, priority)) as pieces:
-                async for piece in pieces:
-                    yield piece
-            return
-        except PromptTooLong as error:
-            too_long = error
-    assert too_long is not None
-    raise too_long
+        return _told(client, less, seed, priority)
+
+    async with aclosing(until_it_fits(shorter.steps(evidence), told)) as pieces:
+        async for piece in pieces:
+            yield piece
 
 
 async def _told(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import define, evolve, field
@@ -24,16 +24,8 @@ class Timed(FakeVerifier):
 
     said_s: float = 0.0
 
-    async def verify(
-        self,
-        overlay: Mapping[Path, str],
-        items: Sequence[str] = (),
-        *,
-        wall_s: float,
-        cpu_s: float | None = None,
-        stop_first: bool = False,
-    ) -> FakeVerdict:
-        verdict = await super().verify(overlay, items, wall_s=wall_s, cpu_s=cpu_s, stop_first=stop_first)
+    async def verify(self, *given: Any, **limits: Any) -> FakeVerdict:
+        verdict = await super().verify(*given, **limits)
         return evolve(verdict, seconds=self.said_s)
 
 

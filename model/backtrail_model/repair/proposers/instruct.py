@@ -9,8 +9,9 @@ from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import HostError, PromptTooLong
+from backtrail_model.errors import HostError
 from backtrail_model.evidence import Evidence, shorter
+from backtrail_model.fitting import until_it_fits
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
 from backtrail_model.repair.context import RepairContext
@@ -63,24 +64,18 @@ class Instruct:
 
     async def _ask(self, context: RepairContext, turn: int) -> AsyncGenerator[Candidate, None]:
         """With fewer facts where the prompt is too long for the model; the code in it is never cut."""
-        too_long: PromptTooLong | None = None
-        for evidence in shorter.steps(context.evidence):
-            messages = self._messages(context, evidence)
-            if messages is None:
-                return
-            try:
-                async with aclosing(self._answers(context, messages, turn)) as found:
-                    async for one in found:
-                        yield one
-                return
-            except PromptTooLong as error:
-                too_long = error
-        if too_long is not None:
-            raise too_long
+        versions = shorter.steps(context.evidence)
+        answers = until_it_fits(versions, lambda evidence: self._answers(context, evidence, turn))
+        async with aclosing(answers) as found:
+            async for one in found:
+                yield one
 
     async def _answers(
-        self, context: RepairContext, messages: list[Mapping[str, str]], turn: int
+        self, context: RepairContext, evidence: Evidence, turn: int
     ) -> AsyncGenerator[Candidate, None]:
+        messages = self._messages(context, evidence)
+        if messages is None:
+            return
         prompted = Prompted(self.name, as_text(messages), self._options(), await self.client.model())
         context.attempts.prompts.append(prompted)
         answers = self.client.chat_samples(

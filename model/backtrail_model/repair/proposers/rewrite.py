@@ -17,8 +17,9 @@ from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import HostError, PromptTooLong
+from backtrail_model.errors import HostError
 from backtrail_model.evidence import BUDGET, shorter
+from backtrail_model.fitting import until_it_fits
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
 from backtrail_model.repair.context import RepairContext
@@ -92,17 +93,10 @@ class Rewrite:
     ) -> AsyncGenerator[Candidate, None]:
         """With less of the test where the prompt is too long for the model; the function is never cut."""
         tests = dict.fromkeys(shown(context.evidence.test, room) for room in ROOMS)
-        too_long: PromptTooLong | None = None
-        for test in tests:
-            try:
-                async with aclosing(self._answers(context, target, turn, test)) as found:
-                    async for one in found:
-                        yield one
-                return
-            except PromptTooLong as error:
-                too_long = error
-        if too_long is not None:
-            raise too_long
+        answers = until_it_fits(tests, lambda test: self._answers(context, target, turn, test))
+        async with aclosing(answers) as found:
+            async for one in found:
+                yield one
 
     async def _answers(
         self, context: RepairContext, target: Target, turn: int, test: str
