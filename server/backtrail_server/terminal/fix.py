@@ -206,5 +206,7 @@ def _tell(console: Console, place: Place, outcome: Outcome) -> None:
     console.print(Panel(parts, title=title, subtitle=Text(by, "dim"), border_style=style, title_align="left"))
     if outcome.applied:
         console.print(f"Written to {show.relative(fix.candidate.path, place.root)}.", style="green")
-    else:
+    elif fix.honest:
         console.print("Your files are unchanged. To write it, run this again with --apply.", style="dim")
+    else:
+        console.print("Your files are unchanged; --apply writes only what passed everything.", style="dim")
