@@ -16,6 +16,7 @@ from attrs import frozen
 
 from backtrail_model.evidence import Evidence, Fact
 from backtrail_model.evidence.lines import Line
+from backtrail_tracer.literals import is_literal
 
 Standing = Literal["cited", "checked", "guess"]
 """`cited`: names a fact that exists and says nothing else of its values. `checked`: names none, but a value
@@ -24,7 +25,7 @@ or an outcome that it tells is the recorded one. `guess`: nothing in it could be
 GUESS = "The model's guess:"
 GUESS_OF_WRONG = "The model's guess of what is wrong:"
 MOST_CHARACTERS = 72
-"""Of a line of code that is set beside a guess."""
+"""Of a line of code beside a guess, and of one value in a summary; the prompt has the whole."""
 
 _ID = re.compile(r"(?:[\w.-]+:)?L\d+(?:#\d+)?")
 _CITED = re.compile(r"(?:[\w.-]+:)?L\d+#\d+")
@@ -152,10 +153,12 @@ def _beside(sentence: str, evidence: Evidence) -> str:
     lines = evidence.lines.get(named[0], ()) if len(named) == 1 else ()
     if len(lines) != 1 or not lines[0].text or _squeezed(lines[0].text) in _squeezed(sentence):
         return ""
-    text = lines[0].text
-    return (
-        f"line {named[0]} is `{text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + '…'}`"
-    )
+    return f"line {named[0]} is `{short(lines[0].text)}`"
+
+
+def short(text: str) -> str:
+    """A piece of code or a rendering that does not drown the sentence it stands in."""
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
 def _borne_out(sentence: str, evidence: Evidence) -> bool:
@@ -251,11 +254,7 @@ def _is_plain(quoted: str) -> bool:
     """A name, a call of one without arguments, or a value: too little to be looked up in code."""
     if quoted.removesuffix("()").replace(".", "").isidentifier():
         return True
-    try:
-        ast.literal_eval(quoted)
-    except (ValueError, SyntaxError):
-        return False
-    return True
+    return is_literal(quoted)
 
 
 def _holds(line: Line, quoted: str) -> bool:

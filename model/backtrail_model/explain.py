@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 
 from backtrail_model import prompts
-from backtrail_model.claims import Checked, Claim, check
+from backtrail_model.claims import Checked, Claim, check, short
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.evidence import Evidence, Fact, shorter
 from backtrail_model.fitting import until_it_fits
@@ -15,8 +15,6 @@ from backtrail_model.fitting import until_it_fits
 __all__ = ["Checked", "Claim", "check", "explain", "messages", "summary"]
 
 MOST_TOKENS = 260
-MOST_CHARACTERS = 72
-"""Of one value in `summary`; hovers and the prompt have the whole."""
 
 _CONCLUDED = re.compile(r"^wrong:.*\n", re.MULTILINE)
 
@@ -113,7 +111,7 @@ def _where_from(evidence: Evidence) -> Iterator[str]:
         first = "It stopped at" if fact.effect.startswith("raises") else "The value came from"
         lead = first if index == 0 else "Before that,"
         when = f" with {given}" if given else ""
-        yield f"{lead} line {fact.line}, `{fact.source}`{when}: {_short(fact.effect)} ({fact.id})."
+        yield f"{lead} line {fact.line}, `{fact.source}`{when}: {short(fact.effect)} ({fact.id})."
 
 
 def _telling(evidence: Evidence) -> list[Fact]:
@@ -123,9 +121,4 @@ def _telling(evidence: Evidence) -> list[Fact]:
 
 
 def _given(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} = {_short(text)}" for name, text in values.items())
-
-
-def _short(text: str) -> str:
-    """A rendering that does not drown the sentence it stands in."""
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+    return ", ".join(f"{name} = {short(text)}" for name, text in values.items())

@@ -108,7 +108,7 @@ def _of_test(source: str, test: ast.expr) -> Asserted:
 
 def _of_method(source: str, call: ast.Call, method: str) -> Asserted | None:
     """The condition that a method of unittest's TestCase stands for."""
-    if not method.startswith("assert") or _name(call.func) != method:
+    if not method.startswith("assert") or name_of(call) != method:
         return None
     match method, call.args:
         case "assertTrue", [test, *_]:
@@ -130,10 +130,10 @@ def _raising(source: str, where: FailureFrame) -> Asserted | None:
     for node in reversed(list(_around(source, where.line))):
         if isinstance(node, ast.With | ast.AsyncWith):
             for item in node.items:
-                if isinstance(call := item.context_expr, ast.Call) and _name(call.func) in _RAISING:
+                if isinstance(call := item.context_expr, ast.Call) and name_of(call) in _RAISING:
                     return _raises(source, call, _body(source, node.body))
         elif isinstance(node, ast.Expr) and isinstance(call := node.value, ast.Call):
-            if _name(call.func) not in _CALLED_FOR_IT or len(call.args) < 2:
+            if name_of(call) not in _CALLED_FOR_IT or len(call.args) < 2:
                 continue
             made = ast.Call(call.args[1], call.args[2:], call.keywords)
             return _raises(source, call, ast.unparse(made))
@@ -181,8 +181,9 @@ def _statements(source: str) -> tuple[ast.stmt, ...]:
     return tuple(sorted(found, key=lambda node: (node.lineno, node.col_offset)))
 
 
-def _name(func: ast.expr) -> str:
-    return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+def name_of(call: ast.Call) -> str:
+    """The name that is called, without what stands before its last dot."""
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 
 def _text(source: str, node: ast.expr) -> str:

@@ -17,9 +17,9 @@ from attrs import evolve, field, frozen
 
 from backtrail_probe.redact import Redactor
 from backtrail_tracer import called
-from backtrail_tracer.asserting import Asserted, read
+from backtrail_tracer.asserting import Asserted, name_of, read
 from backtrail_tracer.called import Results
-from backtrail_tracer.literals import Unknown, literal_of, value_of
+from backtrail_tracer.literals import Unknown, is_literal, literal_of, value_of
 from backtrail_tracer.trace import Check, Failure, FailureFrame, Frame, Hit, Operand, Value
 
 TextOf = Callable[[Path], str | None]
@@ -124,14 +124,6 @@ def _literal_first(sides: tuple[ast.expr, ast.expr]) -> bool:
     return is_literal(sides[0]) and not is_literal(sides[1])
 
 
-def is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
-
-
 def _literal(node: ast.expr) -> Value | None:
     if not is_literal(node):
         return None
@@ -161,11 +153,11 @@ class _Known:
             case ast.Name(name):
                 return self.held.get(name)
             case ast.Await(ast.Call() as call):
-                return self.results.get((called.name_of(call), True))
+                return self.results.get((name_of(call), True))
             case ast.Call(ast.Name("len"), [ast.Name(name)], []):
                 return self._length(self.held.get(name))
             case ast.Call():
-                return self.results.get((called.name_of(node), False))
+                return self.results.get((name_of(node), False))
             case ast.Subscript():
                 return value_of(node, lambda name: literal_of(self.held.get(name)))
         return None

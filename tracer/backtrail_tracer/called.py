@@ -58,10 +58,6 @@ def _place(failure: Failure, asserted: Asserted) -> Place | None:
     return where.path, where.line, failure.item, where.name.rpartition(".")[2]
 
 
-def name_of(call: ast.Call) -> str:
-    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
-
-
 def _kind(text: str | None, first_line: int) -> bool | None:
     """Whether what the function returned is had by `await`; None where the call gave something else."""
     return _functions(text).get(first_line) if text is not None else None

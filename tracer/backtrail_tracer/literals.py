@@ -21,6 +21,14 @@ class Unknown(Exception):
     """The record does not say."""
 
 
+def is_literal(written: ast.expr | str) -> bool:
+    try:
+        ast.literal_eval(written)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
 def literal_of(value: Value | None) -> Any:
     """The value itself, read back from its rendering. Raises Unknown."""
     if value is None or value.cut or value.redacted or value.type not in _TYPES:

@@ -132,9 +132,9 @@ def _collection_paused() -> Iterator[None]:
 
 
 def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str]) -> Trace:
-    hits, frames = fold.hits(), fold.frames()
+    hits, frames, hashes = fold.hits(), fold.frames(), fold.hashes()
     status, message = _outcome(fold, ending)
-    sources = _sources(fold.hashes(), overlay)
+    sources = _sources(hashes, overlay)
     return Trace(
         run=uuid.uuid4().hex,
         entry=entry,
@@ -146,11 +146,11 @@ def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str
         started=fold.started,
         seconds=fold.end.seconds if fold.end and ending.status is None else ending.seconds,
         exit_code=_exit_code(fold, ending),
-        files=fold.hashes(),
+        files=hashes,
         items=tuple(fold.items()),
         frames=frames,
         hits=hits,
-        failures=checked(fold.failures, frames, hits, _Texts(sources, fold.hashes(), overlay).of),
+        failures=checked(fold.failures, frames, hits, _Texts(sources, hashes, overlay).of),
         caps=tuple(fold.caps),
         limits=tuple(fold.limits),
         side_effects=tuple(fold.side_effects),
