@@ -1,7 +1,8 @@
-"""Weights → NF4 (Dettmers et al. 2023, QLoRA), bit for bit as bitsandbytes makes it, in a third of the time.
+"""Weights → NF4 (Dettmers et al. 2023, QLoRA), bit for bit as bitsandbytes makes it, several times as fast.
 
 bitsandbytes looks each number's place up by bisection, over temporary tensors of the weight's size. Here
-it is counted how many of the fifteen bounds lie below a number, in slabs that stay in the processor's cache.
+it is counted how many of the fifteen bounds lie below a number, in slabs that stay in the processor's
+cache. numpy counts: its comparison of floats into booleans takes an eighth of the time of torch's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from bitsandbytes.functional import QuantState, get_4bit_type, quantize_4bit
 
@@ -43,18 +45,25 @@ def _by_bitsandbytes(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
 
 def _slab(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Whole rows → their nibbles, the first of two neighbours in the high half, and a scale each block."""
-    blocks = weight.float().view(-1, BLOCK)
+    blocks = weight.to(torch.float32, copy=True).view(-1, BLOCK)
     scales = blocks.abs().amax(-1)
-    scaled = (blocks * (1.0 / scales.clamp(min=_LEAST)).view(-1, 1)).clamp_(-1, 1)
-    places = torch.zeros(scaled.shape, dtype=torch.uint8)
+    scaled = blocks.mul_((1.0 / scales.clamp(min=_LEAST)).view(-1, 1)).clamp_(-1, 1)
+    pairs = _places(scaled.numpy()).reshape(-1, 2)
+    return torch.from_numpy((pairs[:, 0] << 4) | pairs[:, 1]), scales
+
+
+def _places(scaled: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """How many bounds lie below each number: its place among the 16 values."""
+    above = np.empty(scaled.shape, dtype=np.bool_)
+    places = np.zeros(scaled.shape, dtype=np.uint8)
     for bound in _bounds():
-        places.add_(scaled > bound)
-    pairs = places.view(-1, 2)
-    return (pairs[:, 0] << 4) | pairs[:, 1], scales
+        np.greater(scaled, bound, out=above)
+        np.add(places, above.view(np.uint8), out=places)
+    return places
 
 
 @cache
-def _bounds() -> tuple[float, ...]:
+def _bounds() -> tuple[np.float32, ...]:
     """Half-way between neighbours of the 16 values."""
     code = get_4bit_type("nf4", device="cpu")
-    return tuple(((code[1:] + code[:-1]) / 2).tolist())
+    return tuple(((code[1:] + code[:-1]) / 2).numpy())
