@@ -1,4 +1,5 @@
-"""Decode on a GPU: tokens a second beside the bound that the memory's bandwidth sets, NF4 and bfloat16.
+"""Decode on a GPU: tokens a second beside the bound that the memory's bandwidth sets, NF4 and bfloat16,
+with passes started kernel by kernel and replayed as one launch (`host/captured.py`).
 
     python -m bench.gpu [--size 1.5b|7b] [--context N]
 
@@ -18,9 +19,11 @@ from typing import Any
 import torch
 
 from backtrail_model.host.architecture import Architecture, parse
+from backtrail_model.host.captured import Captured, cuda_graphs
 from backtrail_model.host.decoder import Decoder
 from backtrail_model.host.head import FullHead
 from backtrail_model.host.linear import DenseLinear, Nf4Weight, nf4_linear
+from backtrail_model.host.passing import whole
 from backtrail_model.study.machine import describe
 
 COMMON = {
@@ -53,7 +56,7 @@ SIZES: dict[str, dict[str, Any]] = {
 class Random:
     """A decoder of a real size with random weights; `bytes` are those that one step reads."""
 
-    def __init__(self, sizes: dict[str, Any], *, nf4: bool, device: str) -> None:
+    def __init__(self, sizes: dict[str, Any], *, nf4: bool, device: str = "cuda") -> None:
         known = parse(COMMON | sizes)
         assert isinstance(known, Architecture), known
         self.known, self.sizes, self.nf4, self.device = known, sizes, nf4, device
@@ -101,31 +104,29 @@ class Random:
         scales = torch.full((count // 64,), 0.05, device=self.device)
         return Nf4Weight(nibbles, scales, get_4bit_type("nf4", device=self.device), rows, columns)
 
-    def speed(self, rows: int, context: int, steps: int = 32) -> tuple[float, float]:
-        """Tokens a second of `rows` samples after a prompt of `context` tokens, and the bound on them."""
+    def speed(
+        self, model: Decoder | Captured, rows: int, context: int, steps: int = 32
+    ) -> tuple[float, float]:
+        """Tokens a second of `rows` samples after a prompt of `context` tokens, and the bound on them.
+
+        `model` is this decoder or what replays it.
+        """
         prompt = torch.randint(0, 1000, (1, context))
         with torch.inference_mode():
-            cache = self.decoder.empty_cache()
-            run(self.decoder.passing(prompt, cache))
+            cache = model.empty_cache()
+            whole(model.passing(prompt, cache))
             cache = cache.select([0] * rows)
             kept = cache.nbytes
             tokens = torch.zeros(rows, 1, dtype=torch.long, device=self.device)
 
             def step() -> None:
-                self.decoder.logits(run(self.decoder.passing(tokens, cache))[:, -1]).argmax(-1)
+                model.logits(whole(model.passing(tokens, cache))[:, -1]).argmax(-1)
 
             seconds = median(step, steps, self.device)
         return rows / seconds, rows * bandwidth(self.device) / (self.bytes + kept)
 
 
 NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight")
-
-
-def run(passing: Any) -> torch.Tensor:
-    """A pass from its beginning to its end."""
-    from backtrail_model.host.generate import whole
-
-    return whole(passing)
 
 
 def median(call: Callable[[], object], times: int, device: str) -> float:
@@ -165,15 +166,18 @@ def main() -> None:
         return
     speed = bandwidth("cuda") / 1e9
     print(f"{torch.cuda.get_device_name()}, copy {speed:.0f} GB/s; {asked.size}, random weights")
-    print("\n| form | samples | tok/s | bound | achieved |\n|---|---|---|---|---|")
+    print("\n| form | started | samples | tok/s | bound | achieved |\n|---|---|---|---|---|---|")
     for nf4 in (True, False):
-        model = Random(SIZES[asked.size], nf4=nf4, device="cuda")
+        random = Random(SIZES[asked.size], nf4=nf4)
+        captured = Captured(random.decoder, cuda_graphs())
         for rows in (1, 8):
-            got, bound = model.speed(rows, asked.context)
-            print(
-                f"| {'NF4' if nf4 else 'bfloat16'} | {rows} | {got:.1f} | {bound:.0f} | {got / bound:.0%} |"
-            )
-        del model
+            for how, model in (("kernel by kernel", random.decoder), ("as one launch", captured)):
+                got, bound = random.speed(model, rows, asked.context)
+                form = "NF4" if nf4 else "bfloat16"
+                print(f"| {form} | {how} | {rows} | {got:.1f} | {bound:.0f} | {got / bound:.0%} |")
+        if captured.refused:
+            print(f"\nnot replayed: {captured.refused}\n")
+        del random, captured, model
         torch.cuda.empty_cache()
 
 

@@ -21,10 +21,11 @@ from typing import Any
 from backtrail_model import weights
 
 # The host's package comes before torch: it sets how threads wait for each other.
-from backtrail_model.host.generate import Counters, Lane, Task, torch, whole
+from backtrail_model.host.generate import Counters, Lane, Task, torch
 from backtrail_model.host.head import SHORTLIST, ShortlistHead
 from backtrail_model.host.linear import PackedLinear
 from backtrail_model.host.load import load
+from backtrail_model.host.passing import whole
 from backtrail_model.host.prefixes import Prefixes
 from backtrail_model.host.prompts import Prompts
 from backtrail_model.host.sampling import Sampling

@@ -37,3 +37,4 @@ def test_drafts_prefixes_and_batches_work_there(on_gpu) -> None:
     samples = run(lane, ids, 6, samples=8, sampling=Sampling(temperature=0.8, seed=1), batched=True)
     assert [len(sample) for sample in samples] == [6] * 8
     assert lane.counters.reused_tokens > 0 and lane.counters.batched_passes > 0
+    assert lane.counters.replayed_passes > 0, on_gpu.model.refused

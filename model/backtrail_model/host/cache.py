@@ -57,6 +57,19 @@ class KeyValues:
         new[..., : self.length, :] = old[..., : self.length, :]
         return new
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether one new token may look at every position there is."""
+        return self.pads is None
+
+    def positions(self, tokens: int) -> torch.Tensor:
+        """Where the next `tokens` will stand."""
+        return self.length + torch.arange(tokens, device=self._keys.device)
+
+    def columns(self, tokens: int) -> torch.Tensor:
+        """All positions that `write` returns when there are `tokens` new ones."""
+        return torch.arange(self.length + tokens, device=self._keys.device)
+
     def write(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,6 +91,31 @@ class KeyValues:
     def truncate(self, length: int) -> None:
         """Forget all positions from `length` on."""
         self.length = min(self.length, length)
+
+    def roomy(self, rows: int, capacity: int) -> torch.Tensor:
+        """A buffer for keys or values of as many rows and positions, zeroed: a masked position still takes
+        part as 0 times its value."""
+        layers, _, heads, _, size = self._keys.shape
+        return self._keys.new_zeros((layers, rows, heads, capacity, size))
+
+    def bytes_of(self, rows: int, capacity: int) -> int:
+        """What such a buffer takes."""
+        layers, _, heads, _, size = self._keys.shape
+        return int(layers * rows * heads * capacity * size * self._keys.element_size())
+
+    def move(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Go over to other buffers [layers, rows, heads, capacity, size], which get what is in use."""
+        keys[..., : self.length, :] = self._keys[..., : self.length, :]
+        values[..., : self.length, :] = self._values[..., : self.length, :]
+        self._keys, self._values = keys, values
+
+    def move_out(self) -> None:
+        """Go over to buffers of its own."""
+        self.move(*(torch.empty_like(old[..., : self.length, :]) for old in (self._keys, self._values)))
+
+    def lies_in(self, keys: torch.Tensor) -> bool:
+        """Whether its keys are in this buffer."""
+        return self._keys.data_ptr() == keys.data_ptr()
 
     def prefix(self, length: int, room: int = 0) -> KeyValues:
         """A copy of the first row's first `length` positions, with room for `room` more."""

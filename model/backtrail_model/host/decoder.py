@@ -7,7 +7,7 @@ values are rows of one attention, so that keys and values are never copied for e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from attrs import frozen
@@ -15,8 +15,11 @@ from torch.nn.functional import embedding, scaled_dot_product_attention, silu
 
 from backtrail_model.host.architecture import Architecture
 from backtrail_model.host.cache import KeyValues
+from backtrail_model.host.fixed import FixedKeyValues
+from backtrail_model.host.passing import Passing
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
+Cache = KeyValues | FixedKeyValues
 MakeLinear = Callable[[Sequence[str]], Linear]
 """Makes one layer of the weights with these names, one under the other, and of their biases."""
 
@@ -39,6 +42,7 @@ class Decoder:
     """A model of one architecture on one device."""
 
     ragged = True
+    replayed = 0
 
     def __init__(
         self, config: Architecture, tensors: Mapping[str, torch.Tensor], linear: MakeLinear, head: Linear
@@ -58,7 +62,7 @@ class Decoder:
             config.layers, config.kv_heads, config.head_size, dtype=self.dtype, device=self.device
         )
 
-    def passing(self, ids: torch.Tensor, cache: KeyValues) -> Generator[None, None, torch.Tensor]:
+    def passing(self, ids: torch.Tensor, cache: Cache) -> Passing:
         """One pass over ids [rows, tokens] after what `cache` holds, which grows by them at the end.
 
         Yields between layers, where it can be left off for good or for a while. Returns the last layer's
@@ -87,7 +91,7 @@ class Decoder:
         return (x * scale).to(self.dtype) * weight
 
     def _attend(
-        self, x: torch.Tensor, number: int, layer: Layer, cache: KeyValues, places: Places
+        self, x: torch.Tensor, number: int, layer: Layer, cache: Cache, places: Places
     ) -> torch.Tensor:
         config, (rows, tokens, _) = self.config, x.shape
         qkv = layer.qkv(x).view(rows, tokens, -1, config.head_size).transpose(1, 2)
@@ -103,10 +107,10 @@ class Decoder:
         seen = seen.view(rows, config.heads, tokens, config.head_size).transpose(1, 2)
         return layer.out(seen.reshape(rows, tokens, -1))
 
-    def _places(self, cache: KeyValues, tokens: int) -> Places:
+    def _places(self, cache: Cache, tokens: int) -> Places:
         """Where the next tokens stand: their rotations, and what each may look at."""
-        positions = cache.length + torch.arange(tokens, device=self.device)
-        mask = None if tokens == 1 and cache.pads is None else self._mask(cache, positions)
+        positions = cache.positions(tokens)
+        mask = None if tokens == 1 and cache.sees_all else self._mask(cache, positions)
         if cache.pads is not None:
             positions = positions - cache.pads.to(self.device)[:, None]
         angles = positions[..., None].float() * self._frequencies
@@ -115,9 +119,9 @@ class Decoder:
             angles = angles[:, None]  # [rows, 1, tokens, size]: the same for all heads
         return Places(angles.cos().to(self.dtype), angles.sin().to(self.dtype), mask)
 
-    def _mask(self, cache: KeyValues, positions: torch.Tensor) -> torch.Tensor:
+    def _mask(self, cache: Cache, positions: torch.Tensor) -> torch.Tensor:
         """0 where a token may look and -inf where not, [rows or 1, 1, group * tokens, positions]."""
-        columns = torch.arange(cache.length + len(positions), device=self.device)
+        columns = cache.columns(len(positions))
         barred = (columns > positions[:, None])[None]
         if cache.pads is not None:
             barred = barred | (columns < cache.pads.to(self.device)[:, None, None])

@@ -34,6 +34,7 @@ class TransformersModel:
     """A model of transformers, driven as `decoder.Decoder` is. Rows of a batch must be of equal length."""
 
     ragged = False
+    replayed = 0
 
     def __init__(self, model: Any) -> None:
         self.model, self.config, self.device = model, model.config, model.device

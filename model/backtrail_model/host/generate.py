@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from backtrail_model.host.cache import KeyValues, side_by_side
 from backtrail_model.host.drafts import LONGEST_DRAFT, Guess, Lookup, Pace
+from backtrail_model.host.passing import Passing, whole
 from backtrail_model.host.prefixes import Prefixes
 from backtrail_model.host.sampling import Sampling, Score, pick, score
 
@@ -30,10 +31,12 @@ class Model(Protocol):
 
     ragged: bool
     """Whether the rows of a batch may begin at different places."""
+    replayed: int
+    """Passes that were started as one launch (`captured.Captured`)."""
 
     def empty_cache(self) -> KeyValues: ...
 
-    def passing(self, ids: torch.Tensor, cache: KeyValues) -> Generator[None, None, torch.Tensor]:
+    def passing(self, ids: torch.Tensor, cache: KeyValues) -> Passing:
         """A pass over ids [rows, tokens]; yields where it can be left off, returns hidden states."""
         ...
 
@@ -76,7 +79,8 @@ class Counters:
     """What was done, for /metrics and the tests; one per model.
 
     `drafted_passes` checked a draft, `batched_passes` had several rows; `merged` counts the rows that
-    were not computed because another sample had the same text so far.
+    were not computed because another sample had the same text so far; `replayed_passes` were started as
+    one launch.
     """
 
     passes: int = 0
@@ -88,6 +92,7 @@ class Counters:
     drafted_passes: int = 0
     batched_passes: int = 0
     merged: int = 0
+    replayed_passes: int = 0
 
 
 Step = list[Tokens]
@@ -186,6 +191,7 @@ class Lane:
         logits = self.model.logits(whole(self.model.passing(ids, cache)).flatten(0, 1))
         if logits.is_cuda:
             torch.cuda.synchronize()
+        self.counters.replayed_passes = self.model.replayed
         self.pace.took(ids.numel(), time.perf_counter() - started)
         return logits
 
@@ -283,7 +289,7 @@ def _without(row: Row, wanted: Wanted) -> Row:
 
 
 def _interruptible(
-    passing: Generator[None, None, torch.Tensor],
+    passing: Passing,
 ) -> Generator[Step, None, torch.Tensor]:
     """A pass with an empty step wherever it can be left off; returns its hidden states."""
     while True:
@@ -293,16 +299,6 @@ def _interruptible(
             hidden: torch.Tensor = stop.value
             return hidden
         yield []
-
-
-def whole(passing: Generator[None, None, torch.Tensor]) -> torch.Tensor:
-    """A pass from its beginning to its end."""
-    while True:
-        try:
-            next(passing)
-        except StopIteration as stop:
-            hidden: torch.Tensor = stop.value
-            return hidden
 
 
 def accepted(

@@ -90,13 +90,14 @@ def load(folder: Path, form: Form | None = None, adapter: Path | None = None) ->
 
 
 def _decoder(folder: Path, known: Architecture, tensors: Tensors, form: Form, laid: Adapter) -> Any:
+    from backtrail_model.host.captured import Captured, cuda_graphs
     from backtrail_model.host.decoder import Decoder
 
     plain = {name: value for name, value in tensors.items() if isinstance(value, torch.Tensor)}
     store = Store(folder)
     decoder = Decoder(known, plain, _layers_of(tensors, form, store, laid), _head(known, plain, form, store))
     store.save()
-    return decoder
+    return Captured(decoder, cuda_graphs()) if form.device == "cuda" else decoder
 
 
 def _layers_of(

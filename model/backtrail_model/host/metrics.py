@@ -102,6 +102,7 @@ class Figures(Collector):
             ("accepted_tokens", "Guessed tokens that held; each saved a pass.", counters.accepted),
             ("drafted_passes", "Passes that checked a draft.", counters.drafted_passes),
             ("batched_passes", "Passes over several samples.", counters.batched_passes),
+            ("replayed_passes", "Passes started as one launch.", counters.replayed_passes),
             ("merged_rows", "Rows not computed, since another had the same text.", counters.merged),
         ):
             yield CounterMetricFamily(f"backtrail_{name}", said, value=value)
