@@ -122,7 +122,7 @@ def samples(bench: Bench, runs: int) -> None:
 
 def shortlist(bench: Bench) -> None:
     """How far down the NF4 head's order the token was that the whole head puts first."""
-    head = bench.loaded.model.head
+    head = getattr(bench.loaded.model, "head", None)
     if not isinstance(head, ShortlistHead):
         return
     ids = bench.prompts.plain(LONG)[:1000]
@@ -173,12 +173,12 @@ def memory(folder: Path) -> None:
     print(f"  beside these {resident - mapped:.0f} MB; NF4 weights on disk {weights_only:.0f} MB")
 
 
-def cold_start(model: str, runs: int) -> None:
-    """From starting Python to the first token of a prompt of 320 tokens, in new processes."""
+def cold_start(model: str, runs: int, tokens: int) -> None:
+    """From starting Python to the first token of a prompt of so many tokens, in new processes."""
     script = (
         "from backtrail_model import weights; from backtrail_model.host.generate import *\n"
         "from backtrail_model.host.load import load\n"
-        f"l = load(weights.prepare({model!r})); ids = l.tokenizer({LONG!r})['input_ids'][:320]\n"
+        f"l = load(weights.prepare({model!r})); ids = l.tokenizer({LONG!r})['input_ids'][:{tokens}]\n"
         "with torch.inference_mode():\n"
         "    steps = Lane(l.model, Prefixes(0), Counters()).generate(Task(ids, 1), lambda sample: True)\n"
         "    next(step for step in steps if step)\n"
@@ -189,13 +189,13 @@ def cold_start(model: str, runs: int) -> None:
         subprocess.run([sys.executable, "-c", script], check=True, stderr=subprocess.DEVNULL)
         return time.perf_counter() - began
 
-    print(f"new process to the first token of 320       {median(start, runs):6.2f} s")
+    print(f"new process to the first token of {tokens:4}      {median(start, runs):6.2f} s")
 
 
 def layer_costs(bench: Bench, runs: int) -> None:
     """The two ways of a linear layer by rows: why `linear.DENSE_FROM_ROWS` is what it is."""
-    layer = bench.loaded.model.layers[0].gate_up
-    if not isinstance(layer, PackedLinear):
+    layers = getattr(bench.loaded.model, "layers", None)
+    if not layers or not isinstance(layer := layers[0].gate_up, PackedLinear):
         return
     size = f"{len(layer.packed.nibbles)}x{layer.in_features}"
     print(f"linear layer {size}, ms by rows:   packed   expanded")
@@ -230,7 +230,8 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, OMP_WAIT_POLICY={waiting}, load before {load_average:.1f}")
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if asked.contended else None
     try:
-        cold_start(asked.model, asked.runs)
+        for tokens in (32, 320):
+            cold_start(asked.model, asked.runs, tokens)
         bench = Bench(weights.prepare(asked.model))
         print(f"{asked.model}: loaded in {bench.loaded.seconds:.2f} s; {bench.loaded.form.reason}")
         first = bench.cold(bench.prompts.plain(LONG)[:320])

@@ -103,7 +103,7 @@ def claims_words(dropped: int, guesses: int) -> str:
 
 def frame_words(frame: FailureFrame) -> str:
     """A frame with the values of its variables."""
-    values = value_words(frame.locals)
+    values = value_words(frame.telling)
     return f"in {frame.name}" + (f": {values}" if values else "")
 
 

@@ -57,6 +57,26 @@ def test_lines_show_what_every_line_changed(tmp_path: Path) -> None:
     assert "total = 3" in row
 
 
+def test_what_a_script_printed_is_shown_its_last_lines(tmp_path: Path) -> None:
+    script = tmp_path / "talk.py"
+    script.write_text("if __name__ == '__main__':\n    for n in range(30):\n        print('line', n)\n")
+    done = backtrail("trace", str(script), "--python", sys.executable)
+    assert "it printed, after 10 more lines:" in done.stdout
+    assert "line 29" in done.stdout
+    assert "line 9\n" not in done.stdout
+    assert "python from --python" in " ".join(done.stdout.split())
+
+
+def test_what_a_test_case_holds_of_unittest_is_not_shown(tmp_path: Path) -> None:
+    test = tmp_path / "test_shop.py"
+    body = "class ShopTest(unittest.TestCase):\n    def test_it(self):\n        left = 3\n"
+    test.write_text(f"import unittest\n\n\n{body}        self.assertEqual(left, 4)\n")
+    done = backtrail("trace", str(test), "--python", sys.executable)
+    assert done.returncode == 1
+    assert "left = 3" in " ".join(done.stdout.split())
+    assert "_testMethodName" not in done.stdout and "self = " not in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("files", "path", "expected"),
     [

@@ -109,6 +109,13 @@ class FailureFrame:
     locals: Mapping[str, Value]
     traced: bool
 
+    @property
+    def telling(self) -> Mapping[str, Value]:
+        """The locals that say something of the person's program: not what a TestCase holds of unittest's."""
+        return {
+            name: value for name, value in self.locals.items() if "(_testMethodName=" not in value.text[:80]
+        }
+
 
 @frozen
 class Operand:

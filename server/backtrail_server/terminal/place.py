@@ -42,11 +42,12 @@ def find(path: Path, python: str | None) -> Place:
     loaded = config.load_project(folder, root)
     settings, refused = consented(root, loaded)
     tracing = TracerTracing()
+    interpreter = tracing.choose(root, _from_here(python) or settings.python)
     return Place(
         root=root,
         settings=settings,
         problems=(*loaded.problems, *refused),
-        interpreter=tracing.choose(root, _from_here(python) or settings.python),
+        interpreter=evolve(interpreter, reason="python from --python") if python else interpreter,
         entry=_of_folder(path, root) if path.is_dir() else _of_file(tracing, path, root, settings),
     )
 

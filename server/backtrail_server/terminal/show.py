@@ -24,6 +24,7 @@ _MARKS = {
     None: ("…", "yellow"),
 }
 _LOCALS_SHOWN = 12
+_PRINTED_LINES = 20
 _VALUE_WIDTH = 88
 
 
@@ -107,8 +108,8 @@ def _frame(frame: FailureFrame, root: Path, source_of: SourceOf) -> RenderableTy
     line = source_line(source_of(frame.path), frame.line)
     if line:
         parts.append(Padding(Syntax(line.strip(), "python", background_color="default"), (0, 0, 0, 4)))
-    if frame.locals:
-        parts.append(Padding(values(frame.locals), (0, 0, 0, 4)))
+    if frame.telling:
+        parts.append(Padding(values(frame.telling), (0, 0, 0, 4)))
     return Padding(Group(*parts), (0, 0, 0, 2))
 
 
@@ -119,8 +120,6 @@ def values(recorded: Mapping[str, Value]) -> Table:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     table.add_column(style="dim")
-    # What a TestCase holds is unittest's, and says nothing of the person's program.
-    recorded = {name: one for name, one in recorded.items() if "(_testMethodName=" not in one.text[:80]}
     shown = list(recorded.items())[:_LOCALS_SHOWN]
     for name, value in shown:
         table.add_row(name, "=", _short(value.text), value.type)
@@ -188,6 +187,15 @@ def whole(console: Console, trace: Trace, root: Path, source_of: SourceOf) -> No
         console.print(failure(trace, which, root, source_of))
     for words in limits(trace):
         console.print(words)
+
+
+def printed(output: str) -> Group:
+    """What a program wrote, its last lines."""
+    lines = output.rstrip().splitlines()
+    kept = [Text(line, overflow="fold") for line in lines[-_PRINTED_LINES:]]
+    more = len(lines) - len(kept)
+    head = f"it printed, after {more} more line{'s' if more > 1 else ''}:" if more else "it printed:"
+    return Group(Text(head, "dim"), *(Padding(line, (0, 0, 0, 2)) for line in kept))
 
 
 def source_line(source: str, line: int) -> str:

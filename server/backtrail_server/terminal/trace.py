@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import evolve
 from rich.console import Console
 
+from backtrail_probe import wire
 from backtrail_server import comparing
 from backtrail_server.kept import Kept
 from backtrail_server.results import Ran, Results
@@ -116,4 +117,8 @@ def tell(console: Console, place: Place, ran: Ran, lines: bool = False) -> None:
             console.print(show.relative(path, place.root), style="bold", markup=False)
             console.print(show.lines(ran.trace, path, source_of(ran)))
             console.print()
+    # What pytest prints is its report of the items that follow anyway.
+    if place.entry.kind != wire.PYTEST and ran.trace.stdout.strip():
+        console.print(show.printed(ran.trace.stdout))
+        console.print()
     show.whole(console, ran.trace, place.root, source_of(ran))
