@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 
-from backtrail_model.repair import Fix, RepairContext, repair
+from backtrail_model.repair import Fix, RepairContext, repair, standard
 from backtrail_model.repair.proposers import Mutations
 from backtrail_tracer.verify import Verifier
 from tests.model import real
@@ -80,3 +80,54 @@ async def test_the_other_bug_is_in_no_way_of_this_one(tmp_path: Path) -> None:
     assert "other tests still fail" in fixes[-1].title
     edits = {one.key for one in await proposed(Mutations(), context)}
     assert {one.key for one, _ in context.attempts.tried} < edits, "it ended with the fix"
+
+
+TWO_PLACES = {
+    "tiles.py": """
+        def ways(length):
+            if length == 0:
+                return 0
+            if length == 1:
+                return 2
+            return ways(length - 1) + ways(length - 2)
+        """,
+    "test_tiles.py": """
+        from tiles import ways
+
+        def test_ways():
+            assert ways(0) == 1
+            assert ways(1) == 1
+            assert ways(6) == 13
+        """,
+}
+
+
+async def test_a_bug_in_two_places_is_repaired_from_the_half_that_comes_further(tmp_path: Path) -> None:
+    project = await real.run(tmp_path, TWO_PLACES, "tiles.py")
+    context = project.context()
+    async with Verifier(project.session, project.entry) as verifier:
+        search = repair(context, standard(None), verifier, budget_s=60, settle_s=0.0)
+        async with aclosing(search) as running:
+            fixes = [fix async for fix in running]
+    assert [line.strip() for line in fixes[-1].candidate.text.splitlines() if "return" in line] == [
+        "return 1",
+        "return 1",
+        "return ways(length - 1) + ways(length - 2)",
+    ]
+    singles = {one.key for one in await proposed(Mutations(), context)}
+    assert fixes[-1].candidate.key not in singles
+
+
+async def test_where_no_edit_comes_further_no_pairs_are_made(tmp_path: Path) -> None:
+    files = {
+        "far.py": "def far(x):\n    return [x]\n",
+        "test_far.py": "from far import far\n\n\ndef test_far():\n    assert far(3) == {'answer': 'three'}\n",
+    }
+    project = await real.run(tmp_path, files, "far.py")
+    context = project.context()
+    async with Verifier(project.session, project.entry) as verifier:
+        search = repair(context, standard(None), verifier, budget_s=60, settle_s=0.0)
+        async with aclosing(search) as running:
+            assert [fix async for fix in running] == []
+    singles = {one.key for one in await proposed(Mutations(), context)}
+    assert {one.key for one, _ in context.attempts.tried} == singles

@@ -24,6 +24,7 @@ NEARNESS = 0.2  # how fast suspicion falls with the slice's distance
 OUTSIDE = 0.12  # executed in the failing run, but not in the slice
 PLAIN = 0.55  # `return x`, `x = 0`: little in it can be wrong
 DEFAULT = 0.4  # the default of an argument, as against what the function does with it
+NOT_RUN = 0.3
 RAISED = 1.3
 ONE_WAY = 1.15  # a branch that went the same way at every hit
 NOT_STATEMENTS = (
@@ -68,6 +69,18 @@ def rank(
         if _may_be_wrong(original, statement) and spectrum.failing(_places(original, statement))
     ]
     return tuple(sorted(found, key=lambda one: (-one.score, str(one.path), one.start)))
+
+
+def unexecuted(trace: Trace, original: Original, first: int, last: int) -> tuple[Suspect, ...]:
+    """The statements between two lines that the run did not come to. They have no part in this failure, but
+    may have one in the next, once it is repaired."""
+    ran = trace.lines(original.path)
+    source = original.source
+    return tuple(
+        Suspect(original.path, one, *source.statement_span(one), NOT_RUN, ("not executed",))
+        for one in source.statements
+        if first <= one.line <= last and _may_be_wrong(original, one) and one.line not in ran
+    )
 
 
 @frozen

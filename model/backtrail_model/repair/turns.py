@@ -93,6 +93,11 @@ class Turns:
     def _measured(self) -> bool:
         return len(self._seconds) > 1
 
+    async def until_none_waits(self) -> None:
+        """Returns when all edits that were made have been run."""
+        while self.waiting:
+            await self._news.wait()
+
     async def until_worth(self, chance: float, cost_s: float) -> bool:
         """Returns when a question with this chance and cost promises more a second than what waits to be
         run. True when there was something to wait for."""

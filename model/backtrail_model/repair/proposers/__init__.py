@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.repair.proposers.base import Asker, Proposer
+from backtrail_model.repair.proposers.compound import Compounds
 from backtrail_model.repair.proposers.infill import Infill
 from backtrail_model.repair.proposers.instruct import Instruct
 from backtrail_model.repair.proposers.mutate import Mutations
@@ -14,17 +15,27 @@ from backtrail_model.repair.proposers.rewrite import Rewrite
 from backtrail_model.repair.proposers.schedule import Schedule
 from backtrail_model.transport import is_loopback
 
-__all__ = ["Infill", "Instruct", "Mutations", "Proposer", "Rewrite", "Schedule", "askers", "standard"]
+__all__ = [
+    "Compounds",
+    "Infill",
+    "Instruct",
+    "Mutations",
+    "Proposer",
+    "Rewrite",
+    "Schedule",
+    "askers",
+    "standard",
+]
 
 
 def standard(
     client: ModelClient | None, priority: Priority = "person", only: Collection[str] = ()
 ) -> tuple[Proposer, ...]:
-    """Mutations, and beside them the model's lane, where the schedule decides who asks next.
+    """Mutations and pairs of them; beside them the model's lane, where the schedule decides who asks next.
 
     Without a client there are the mutations only. `only` are names of proposers; none means all.
     """
-    cheap: tuple[Proposer, ...] = (Mutations(),) if not only or "mutation" in only else ()
+    cheap: tuple[Proposer, ...] = (Mutations(), Compounds()) if not only or "mutation" in only else ()
     chosen = (
         [] if client is None else [one for one in askers(client, priority) if not only or one.name in only]
     )

@@ -35,18 +35,19 @@ class Mutations:
     async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
         pairs: list[tuple[Suspect, Edit]] = []
         for suspect in context.suspects[:MOST_SUSPECTS]:
-            pairs += _edits(context, suspect)
+            pairs += edits_of(context, suspect)
             await asyncio.sleep(0)
         pairs.sort(key=lambda pair: -pair[0].score * pair[1].weight)
         whole = sum(suspect.score * edit.weight for suspect, edit in pairs)
         for suspect, edit in pairs[: self.most]:
-            for one in _made(context, suspect, edit, whole):
+            for one in made(context, suspect, edit, whole):
                 yield one
             # Parsing takes a millisecond or so: let the verifier and the model's answers have a turn.
             await asyncio.sleep(0)
 
 
-def _edits(context: RepairContext, suspect: Suspect) -> Iterator[tuple[Suspect, Edit]]:
+def edits_of(context: RepairContext, suspect: Suspect) -> Iterator[tuple[Suspect, Edit]]:
+    """All edits of a statement, those that are right most often first."""
     source = context.originals[suspect.path].source
     scope = scope_of(source, suspect, _variables(context, suspect), _everyday(context))
     seen: set[tuple[int, int, str]] = set()
@@ -56,7 +57,7 @@ def _edits(context: RepairContext, suspect: Suspect) -> Iterator[tuple[Suspect, 
             yield suspect, edit
 
 
-def _made(context: RepairContext, suspect: Suspect, edit: Edit, whole: float) -> Iterator[Candidate]:
+def made(context: RepairContext, suspect: Suspect, edit: Edit, whole: float) -> Iterator[Candidate]:
     """The candidate of an edit; its chance is its share of the `whole` weight of all edits."""
     weight = suspect.score * edit.weight
     yield from accepted(
