@@ -47,6 +47,26 @@ PROGRAMS = (
         "    return min(levels, key=lambda level: abs(level - target))",
     ),
     Program(
+        "half",
+        """
+        def middle(low, high):
+            '''The place in the middle between two, downwards.'''
+            if high < low:
+                raise ValueError("high is below low")
+            return low + high
+        """,
+        """
+        from half import middle
+
+        def test_even():
+            assert middle(2, 8) == 5
+
+        def test_odd():
+            assert middle(3, 8) == 5
+        """,
+        "    return (low + high) // 2",
+    ),
+    Program(
         "wrong_default",
         """
         def batches(items, size=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 SPECIAL_CASE = "special-cases the test's values"
 SWALLOWS = "swallows an exception"
@@ -48,14 +49,18 @@ def _unread(tree: ast.Module) -> set[str]:
 
 def _special_cases(old: ast.Module, new: ast.Module, test_source: str) -> bool:
     """A literal of the test that is not an everyday one has come into the program."""
+    values = Counter(_values(new)) - Counter(_values(old))
+    return not _tested(test_source).isdisjoint(values)
+
+
+@lru_cache(maxsize=16)
+def _tested(test_source: str) -> frozenset[str]:
+    """The literals of a test but the everyday ones; read once a search, whose candidates share the test."""
     try:
         test = ast.parse(test_source)
     except SyntaxError:
-        return False
-    values = Counter(_values(new)) - Counter(_values(old))
-    tested = set(_values(test))
-    everyday = {repr(value) for value in EVERYDAY}
-    return any(value in tested and value not in everyday for value in values)
+        return frozenset()
+    return frozenset(_values(test)) - {repr(value) for value in EVERYDAY}
 
 
 def _values(tree: ast.AST) -> Iterator[str]:

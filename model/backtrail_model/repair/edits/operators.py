@@ -40,6 +40,9 @@ def binary(source: Source, node: ast.BinOp) -> Iterator[Edit]:
         yield replace(source, node, f"{right} + {left}", "operands swapped", 0.3)
     if isinstance(node.op, ast.Sub):
         yield replace(source, node, f"abs({source.slice(node)})", "its size only", 0.45)
+    if isinstance(node.op, ast.Add | ast.Mult):  # a mean, a middle, an area: half of it is often meant
+        for halved in ("/ 2", "// 2"):
+            yield replace(source, node, f"({source.slice(node)}) {halved}", f"half of it ({halved})", 0.3)
     yield from _regrouped(source, node, token)
 
 

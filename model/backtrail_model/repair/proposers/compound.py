@@ -38,7 +38,7 @@ class Compounds:
 
     halves: int = 5
     most: int = 300
-    name: str = "mutation"
+    name: str = "pairs"
     lane: Lane = "cheap"
 
     async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
