@@ -1,10 +1,14 @@
 """Repair inside real projects: bugs are seeded into packages, whose own tests find them and judge the repair.
 
     python -m bench.mutants [-n 50] [--seed 0] [--budget 120] [--no-model] [--packages toolz,more-itertools]
+                            [--jsonl FILE] [--for SECONDS]
 
 The packages come from their source distributions. A bug is one statement changed (see `seeding.py`); it
 counts when a test of the module's own tests fails by it. The repair works in a copy of the project. It
 counts as right when the package's whole test suite passes with it, run by plain pytest afterwards.
+
+`--jsonl` keeps what was done, and the same command goes on there; `--for` stops a long run by itself.
+The bugs take turns among the files, so what was done until then is spread over them.
 """
 
 from __future__ import annotations
@@ -61,6 +65,10 @@ class Result:
     right: bool = False  # the whole suite passes
     same: bool = False  # and the program is what it was
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        return self.package, self.file, self.line, self.bug
+
 
 def fetch(requirement: str, folder: Path) -> Path:
     """The unpacked source distribution. Raises CalledProcessError when it cannot be had."""
@@ -105,10 +113,14 @@ async def seeded(root: Path, file: str, seed: int, most: int) -> list[Bug]:
     return found
 
 
+def _blank(package: str, file: str, bug: Bug) -> Result:
+    return Result(package, file, bug.line, bug.kind, f"{bug.before} → {bug.after}"[:120])
+
+
 async def attempt(
     package: str, root: Path, file: str, bug: Bug, client: ModelClient | None, options: argparse.Namespace
 ) -> Result:
-    result = Result(package, file, bug.line, bug.kind, f"{bug.before} → {bug.after}"[:120])
+    result = _blank(package, file, bug)
     path = root / file
     right = path.read_text(encoding="utf-8")
     path.write_text(bug.text, encoding="utf-8")
@@ -214,8 +226,15 @@ async def main(options: argparse.Namespace) -> None:
             folder = Path(name).resolve() / package
             folder.mkdir()
             roots[package] = fetch(PACKAGES[package][0], folder)
-        results = []
+        results = _kept(options.jsonl)
+        done = {one.key for one in results}
+        began = time.monotonic()
         for package, file, bug in await chosen(roots, options):
+            if _blank(package, file, bug).key in done:
+                continue
+            if options.seconds is not None and time.monotonic() - began > options.seconds:
+                print("\nStopped: run the same command again to go on.")
+                break
             result = await attempt(package, roots[package], file, bug, client, options)
             results.append(result)
             first = "-" if result.first_s is None else f"{result.first_s:.1f} s"
@@ -232,6 +251,13 @@ async def main(options: argparse.Namespace) -> None:
         await client.aclose()
 
 
+def _kept(file: Path | None) -> list[Result]:
+    """What earlier runs of the same command did."""
+    if file is None or not file.is_file():
+        return []
+    return [Result(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -243,7 +269,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-model", action="store_true")
     parser.add_argument("--url")
     parser.add_argument("--token")
-    parser.add_argument("--jsonl", type=Path)
+    parser.add_argument("--jsonl", type=Path, help="the records")
+    parser.add_argument(
+        "--for", dest="seconds", type=float, metavar="SECONDS", help="then stop, to go on later"
+    )
     return parser.parse_args()
 
 
