@@ -2,8 +2,10 @@
 
     python -m bench.explanations [--url URL --token TOKEN] [--texts]
 
-Eight invented failures (`workloads/failures.py`) are traced and explained, greedily. A line *cites* when it
-names the id of a fact that exists; it is *dropped* when the fact does not exist or its value is another.
+Eight invented failures (`workloads/failures.py`) are traced and explained, greedily. Each sentence is one of
+four: it is *cited* when it names the id of a fact that exists, *checked* when a value or an outcome that it
+tells is the recorded one, a *guess* when nothing in it could be checked, and *dropped* when the trace
+contradicts it. A person sees the first two as they are, the third called the model's guess, the fourth never.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections import Counter
 from pathlib import Path
 
 from attrs import frozen
@@ -22,6 +25,7 @@ from backtrail_model import explain
 from backtrail_model.client import ModelClient, NoHost, connect
 from backtrail_model.evidence import Evidence, gather
 from backtrail_model.study.machine import describe
+from backtrail_model.study.sentences import STANDINGS
 from backtrail_tracer.entries import NoEntry, discover
 from backtrail_tracer.interpreter import Interpreter
 from backtrail_tracer.session import Session
@@ -57,27 +61,34 @@ async def told(client: ModelClient, name: str) -> Told:
     return Told(name, text, explain.check(text, evidence), time.monotonic() - began)
 
 
+def counts(checked: explain.Checked) -> Counter[str]:
+    """The number of sentences by how they stand."""
+    standings = Counter[str](claim.standing for claim in checked.claims)
+    return standings + Counter(dropped=len(checked.dropped))
+
+
+def row(name: str, standings: Counter[str], seconds: float) -> str:
+    cells = " | ".join(str(standings[standing]) for standing in STANDINGS)
+    return f"| {name} | {standings.total()} | {cells} | {seconds:.1f} |"
+
+
 async def main(options: argparse.Namespace) -> int:
     client = connect(options.url, options.token)
     if isinstance(client, NoHost):
         print(f"{client.reason}; {client.advice}")
         return 1
     print(describe("torch", "transformers", "bitsandbytes"), "\n")
-    print("| failure | sentences | cite a fact | dropped | seconds |\n|---|---|---|---|---|")
+    print(f"| failure | sentences | {' | '.join(STANDINGS)} | seconds |\n|{'---|' * 7}")
     rows = []
     async with client:
         for name in FAILURES:
             one = await told(client, name)
             rows.append(one)
-            checked = one.checked
-            total = checked.sentences + len(checked.dropped)
-            print(
-                f"| {name} | {total} | {checked.cited} | {len(checked.dropped)} | {one.seconds:.1f} |",
-                flush=True,
-            )
+            print(row(name, counts(one.checked), one.seconds), flush=True)
             if options.texts:
                 print(textwrap.indent(one.text, "    "))
-                print("\n".join(f"    dropped: {reason}" for reason in checked.dropped))
+                print("\n".join(f"    dropped: {reason}" for reason in one.checked.dropped))
+    print(row("all", sum((counts(one.checked) for one in rows), Counter()), sum(one.seconds for one in rows)))
     citing = sum(bool(one.checked.cited) for one in rows)
     print(f"\n{citing} of {len(rows)} explanations cite a fact that exists.")
     return 0

@@ -35,6 +35,7 @@ _QUOTED = re.compile(r"`([^`\n]{6,})`")  # shorter ones are names, not statement
 _VERB = r"(?:is|was|becomes|became|equals|has the value|holds|=|==)"
 _EXPECTED = re.compile(rf"\btest expect(?:s|ed)\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
 _GOT = re.compile(rf"\bbut (?:it )?(?:got|gets)\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
+_COUNTED = re.compile(r"\bexpect(?:s|ed)\s+\S+\s+(?:items?|elements?|values?)\b")  # and names no value
 _CLAIM = re.compile(rf"`?\b([A-Za-z_]\w*)`?\s+{_VERB}\s+`?{_LITERAL}(?![\w(\[]|\.\d)")
 _RAISED = re.compile(
     r"\b(?:raise[sd]?|got|gets|end(?:s|ed) with)\s+(?:an?\s+)?`?([A-Z]\w*(?:Error|Exception))\b"
@@ -163,7 +164,7 @@ def short(text: str) -> str:
 
 def _borne_out(sentence: str, evidence: Evidence) -> bool:
     """Whether something in a sentence, to which there is no objection, is known to be so."""
-    if (_EXPECTED.search(sentence) or _GOT.search(sentence)) and (evidence.actual or evidence.check):
+    if any(_compared(sentence)) and (evidence.actual or evidence.check):
         return True
     if any(kind in evidence.exception for kind in _RAISED.findall(sentence)):
         return True
@@ -186,9 +187,16 @@ def _objection(sentence: str, evidence: Evidence) -> str:
     )
 
 
+def _compared(sentence: str) -> tuple[re.Match[str] | None, re.Match[str] | None]:
+    """What a sentence says the test expected, and what it says came."""
+    if _COUNTED.search(sentence):
+        return None, None
+    return _EXPECTED.search(sentence), _GOT.search(sentence)
+
+
 def _outcome_objection(sentence: str, evidence: Evidence) -> str:
     """What is said to have been expected and to have come, against what was."""
-    expected, got = _EXPECTED.search(sentence), _GOT.search(sentence)
+    expected, got = _compared(sentence)
     if expected and evidence.expected is not None and not _equal(expected[1], evidence.expected):
         return f"the test expected {evidence.expected}"
     if got and evidence.actual is not None and not _equal(got[1], evidence.actual):

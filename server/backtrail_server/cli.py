@@ -269,7 +269,12 @@ def _study(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-a
         "--scaling", default="greedy", help="greedy, best-of-N, best-of-N-verified, refine-K, search"
     )
     parser.add_argument("--controls", default="rerun,shuffled", help='rerun, shuffled; "" for none')
-    parser.add_argument("--task", choices=("repair", "output"), default="repair")
+    parser.add_argument(
+        "--task",
+        choices=("repair", "output", "explain"),
+        default="repair",
+        help="what is asked: a repair, what a call returns, or which line is wrong and why (repair)",
+    )
     parser.add_argument("--sample", type=int, metavar="N", help="N items at random, under --seed")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N of these")
     parser.add_argument("--seed", type=int, default=0, help="of the sample and of the models (0)")

@@ -39,9 +39,11 @@ async def study(
     *,
     resume: bool = False,
     budget_s: float = 4.0,
+    kind: Kind | None = None,
 ) -> Records:
-    """The records of a study that has ended."""
+    """The records of a study that has ended: of the items of a kind, or of each as it is."""
     items = readers.read(data.write(folder, rows))
+    items = readers.choose(items, kind) if kind else items
     plan = Plan(items, tuple(planned), seed=0, budget_s=budget_s)
     with Records.open(folder / "out", MANIFEST, resume=resume) as records:
         await Study(plan, records, at(host), interpreter()).run()

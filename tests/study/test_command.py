@@ -97,12 +97,35 @@ def test_the_report_has_rates_paired_differences_and_pictures(tmp_path: Path) ->
     assert manifest["data"][0]["name"] == "items.jsonl"
 
 
+def test_explanations_are_asked_for_by_name(tmp_path: Path) -> None:
+    """The terminal has the shares, the lines named without a model, and how the sentences stand."""
+    wrong = {"largest": 5, "vowels": 3}
+
+    def reply(messages: list[dict[str, str]]) -> str:
+        asked = messages[-1]["content"]
+        line = next(line for name, line in wrong.items() if f"def {name}(" in asked)
+        return f"The test expected 99 but got 98.\nwrong: line {line} should be another."
+
+    with ScriptedHost(reply=reply) as host:
+        more = ("--task", "explain", "--representations", "none", "--controls", "")
+        process = study(host, tmp_path, *more)
+        told, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    # The third item is one statement, which anybody would name: it is not asked for.
+    assert "| made · none · greedy | 2/2 |" in told
+    assert "expected | 22.5 % |" in told  # one of four and one of five statements, at random
+    assert "| made · none · greedy | 2/2 | 4 | 0 | 0 | 2 | 2 | 2/2 (34.2 % to 100.0 %) |" in told
+    manifest = json.loads((tmp_path / "out" / "study.json").read_text(encoding="utf-8"))
+    assert manifest["task"] == "explain"
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         (["--scaling", "guess"], "greedy, best-of-N"),
         (["--representations", "vibes"], "no representation 'vibes'"),
         (["--task", "output"], "no item to output"),
+        (["--task", "explain", "--scaling", "refine-1"], "an explanation cannot be run"),
         (["--controls", "luck"], "rerun, shuffled"),
     ],
 )

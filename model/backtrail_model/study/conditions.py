@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from attrs import frozen
@@ -21,6 +21,10 @@ WITHOUT_A_TRACE = (NO_TRACE, "fact")
 NO_MODEL = "none"
 MOST = 64
 
+_WITHOUT_RUNS: Mapping[Kind, str] = {
+    "output": "to run a call is to know its output",
+    "explain": "an explanation cannot be run",
+}
 _SCALING = re.compile(r"(greedy|search)|best-of-(\d+)(-verified)?|refine-(\d+)")
 
 
@@ -107,10 +111,10 @@ def conditions(
 ) -> tuple[Condition, ...]:
     """All that makes sense, each model's together. Raises BadCondition when nothing does."""
     for scaling in scalings:
-        if kind == "output" and scaling.way not in ("greedy", "best-of"):
+        if kind in _WITHOUT_RUNS and scaling.way not in ("greedy", "best-of"):
             raise BadCondition(
-                f"{scaling} runs candidates, and to run a call is to know its output: "
-                "for --task output there are greedy and best-of-N"
+                f"{scaling} runs candidates, and {_WITHOUT_RUNS[kind]}: "
+                f"for --task {kind} there are greedy and best-of-N"
             )
     made = tuple(
         condition

@@ -1,4 +1,7 @@
-"""From an outcome to a record: the hidden tests are run on what was offered and on every sample."""
+"""From an outcome to a record: the hidden tests are run on what was offered and on every sample.
+
+What is offered for `output` and `explain` is no program: it is compared with what is known to be true.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from types import TracebackType
 from attrs import define, field
 
 from backtrail_model.study.conditions import Condition
+from backtrail_model.study.explained import Explained, explained
 from backtrail_model.study.hidden import Judge, check, judging
 from backtrail_model.study.records import Cell, Records
-from backtrail_model.study.replay import Unusable
+from backtrail_model.study.replay import Replay, Unusable
 from backtrail_model.study.solvers import Outcome
 from backtrail_model.study.tasks import Item
 from backtrail_tracer.interpreter import Interpreter
@@ -23,8 +27,10 @@ class Judged:
 
     item: Item
     python: Interpreter
+    replay: Replay | None = None  # of the visible tests; what an explanation is held against
     _stack: AsyncExitStack = field(factory=AsyncExitStack)
     _judge: Judge | None = None
+    _truth: Explained | Unusable | None = None
 
     async def __aenter__(self) -> Judged:
         return self
@@ -35,24 +41,41 @@ class Judged:
         await self._stack.aclose()
 
     async def unusable(self, records: Records) -> Unusable | None:
-        """Why the hidden tests cannot judge this item; looked at once a study."""
+        """Why answers to this item cannot be judged; the hidden tests are looked at once a study."""
+        truth = self._explained()
+        if isinstance(truth, Unusable):
+            return truth
         if self.item.id in records.usable:
             return None
         reason = await check(self.item, await self._started())
         if reason is None:
+            if truth is not None:
+                records.add_baselines(self.item.id, truth.baselines)
             records.add_usable(self.item.id)
         return reason
 
     async def cell(self, condition: Condition, outcome: Outcome) -> Cell:
         right = [await self._right(sample.program) for sample in outcome.samples]
-        return Cell.of(self.item.id, condition, outcome, right, await self._right(outcome.program))
+        truth = self._explained()
+        claims = [truth.claims(one.answer) for one in outcome.samples] if isinstance(truth, Explained) else []
+        offer = await self._right(outcome.program)
+        return Cell.of(self.item.id, condition, outcome, right, offer, claims=claims)
 
     async def _right(self, program: str | None) -> bool:
         if program is None:
             return False
         if self.item.task.kind == "output":
             return _equal(program, self.item.secret.hidden)
+        truth = self._explained()
+        if truth is not None:
+            return isinstance(truth, Explained) and truth.right(program)
         return await (await self._started())(program)
+
+    def _explained(self) -> Explained | Unusable | None:
+        """The truth that an explanation is held against; None for another kind of task."""
+        if self._truth is None and self.item.task.kind == "explain" and self.replay is not None:
+            self._truth = explained(self.item, self.replay)
+        return self._truth
 
     async def _started(self) -> Judge:
         if self._judge is None:

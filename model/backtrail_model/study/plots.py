@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backtrail_model.study.sentences import STANDINGS
 from backtrail_model.study.summary import Comparison, Rate, Summary
 
 if TYPE_CHECKING:
@@ -12,30 +13,52 @@ if TYPE_CHECKING:
 
 MISSING = "There are no pictures, since matplotlib is not installed: python -m pip install 'backtrail[study]'"
 INK, ACCENT, RULE = "#222222", "#2f6f9f", "#999999"
+SHADES = ("#2f6f9f", "#8fb8d6", "#cccccc", "#b5483a")
+DASHES = ("dashed", "dotted", "dashdot")
 
 
-def draw(summary: Summary, folder: Path) -> tuple[Path, ...] | str:
-    """Writes the PNG files; or why there are none."""
+def draw(summary: Summary, folder: Path, right: str) -> tuple[Path, ...] | str:
+    """Writes the PNG files; or why there are none. `right` says what makes an answer right."""
     try:
         import matplotlib
     except ImportError:
         return MISSING
     matplotlib.use("Agg")  # there is no screen to draw on
-    made = [_rates(summary, folder / "pass_rates.png"), _cost(summary, folder / "cost.png")]
+    made = [_rates(summary, folder / "pass_rates.png", right), _cost(summary, folder / "cost.png")]
+    if summary.sentences:
+        made.append(_sentences(summary, folder / "sentences.png"))
     if compared := [one for _, table in summary.tables for one in table]:
         made.append(_differences(compared, folder / "differences.png"))
     return tuple(made)
 
 
-def _rates(summary: Summary, path: Path) -> Path:
-    """A bar for each condition, with its interval."""
+def _rates(summary: Summary, path: Path, right: str) -> Path:
+    """A bar for each condition, with its interval; a rule for what is had without a model."""
     rates = summary.rates[::-1]
     figure, axes = _canvas(len(rates))
     names = [rate.condition.name for rate in rates]
     shares = [100 * rate.share for rate in rates]
     axes.barh(names, shares, color=ACCENT, height=0.6, xerr=_reach(rates), ecolor=INK, capsize=2)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("right by the hidden tests, % of items (95 % interval)")
+    axes.set_xlabel(f"{right}, % of items (95 % interval)")
+    for one, dashes in zip(summary.baselines, DASHES, strict=False):
+        axes.axvline(100 * one.share, color=INK, linewidth=1, linestyle=dashes, label=one.rule)
+    if summary.baselines:
+        figure.legend(loc="outside upper center", fontsize=6, ncols=len(summary.baselines), frameon=False)
+    return _saved(figure, path)
+
+
+def _sentences(summary: Summary, path: Path) -> Path:
+    """How the sentences of each condition stand: a stacked bar, in sentences an item."""
+    rows = summary.sentences[::-1]
+    figure, axes = _canvas(len(rows))
+    names, start = [one.condition.name for one in rows], [0.0] * len(rows)
+    for standing, colour in zip(STANDINGS, SHADES, strict=True):
+        wide = [one.counts[standing] / one.n for one in rows]
+        axes.barh(names, wide, left=start, color=colour, height=0.6, label=standing)
+        start = [at + more for at, more in zip(start, wide, strict=True)]
+    axes.set_xlabel("sentences an item; dropped ones are contradicted by the trace")
+    figure.legend(loc="outside upper center", fontsize=6, ncols=len(STANDINGS), frameon=False)
     return _saved(figure, path)
 
 

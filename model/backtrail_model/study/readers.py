@@ -16,6 +16,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from attrs import evolve
+
 from backtrail_model.study.tasks import Item, Kind, Secret, Task
 from backtrail_model.study.visible import NotReadable, visible_tests
 
@@ -41,12 +43,15 @@ def read(path: Path) -> tuple[Item, ...]:
 def choose(
     items: Iterable[Item], kind: Kind, *, sample: int | None = None, seed: int = 0, limit: int | None = None
 ) -> tuple[Item, ...]:
-    """The items of a kind: `sample` of them at random under `seed`, in the data's order, then `limit`."""
-    fitting = [item for item in items if item.task.kind == kind]
+    """The items of a kind: `sample` of them at random under `seed`, in the data's order, then `limit`.
+
+    What can be repaired can be explained.
+    """
+    fitting = [item for item in items if item.task.kind == ("repair" if kind == "explain" else kind)]
     if sample is not None and sample < len(fitting):
         chosen = set(Random(seed).sample(range(len(fitting)), sample))  # noqa: S311 - no secret
         fitting = [item for place, item in enumerate(fitting) if place in chosen]
-    return tuple(fitting[:limit])
+    return tuple(evolve(item, task=evolve(item.task, kind=kind)) for item in fitting[:limit])
 
 
 def _item(path: Path, number: int, line: str) -> Item:
@@ -113,6 +118,4 @@ def _with_own_ids(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _renamed(task: Task, id: str, count: int) -> Task:
-    from attrs import evolve
-
     return evolve(task, id=id if count == 1 else f"{id}#{count}")

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from attrs import asdict, define, field, frozen
 
 from backtrail_model.study.conditions import Condition
+from backtrail_model.study.explained import Claims
 from backtrail_model.study.solvers import Outcome
 
 SAMPLES = "samples.jsonl"
@@ -30,7 +32,10 @@ class RecordsError(Exception):
 
 @frozen
 class Cell:
-    """One item under one condition, judged. `oracle`: any of its samples passes the hidden tests."""
+    """One item under one condition, judged. `oracle`: any of its samples is right.
+
+    `claims` counts the sentences of explanations by how they stand: "cited", "checked", "guess", "dropped".
+    """
 
     item: str
     model: str
@@ -50,17 +55,29 @@ class Cell:
     exact_tokens: bool
     notes: tuple[str, ...] = ()
     samples: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    claims: Mapping[str, int] = field(factory=dict)
 
     @property
     def key(self) -> Key:
         return (self.item, self.model, self.representation, self.scaling, self.control)
 
     @classmethod
-    def of(cls, item: str, condition: Condition, outcome: Outcome, right: list[bool], offer: bool) -> Cell:
-        """`right` says of each sample whether it passes the hidden tests, `offer` of what was offered."""
+    def of(
+        cls,
+        item: str,
+        condition: Condition,
+        outcome: Outcome,
+        right: Sequence[bool],
+        offer: bool,
+        *,
+        claims: Sequence[Claims] = (),
+    ) -> Cell:
+        """`right` says of each sample whether it is, `offer` of what was offered; `claims` how the sentences
+        of each stand, where they are explanations."""
+        told: list[dict[str, Any]] = [{"claims": asdict(one)} for one in claims] or [{} for _ in right]
         samples = tuple(
-            {**asdict(sample), "right": is_right}
-            for sample, is_right in zip(outcome.samples, right, strict=True)
+            {**asdict(sample), "right": is_right, **more}
+            for sample, is_right, more in zip(outcome.samples, right, told, strict=True)
         )
         tokens = outcome.tokens
         return cls(
@@ -82,6 +99,7 @@ class Cell:
             exact_tokens=tokens.exact,
             notes=outcome.notes,
             samples=samples,
+            claims=dict(sum((one.counts for one in claims), Counter[str]())),
         )
 
 
@@ -93,6 +111,7 @@ class Records:
     cells: dict[Key, Cell] = field(factory=dict)
     unusable: dict[str, str] = field(factory=dict)
     usable: set[str] = field(factory=set)
+    baselines: dict[str, Mapping[str, float]] = field(factory=dict)  # by item, see `explained.py`
     _file: TextIO | None = None
 
     @classmethod
@@ -137,6 +156,11 @@ class Records:
             self.usable.add(item)
             self._write({"kind": "usable", "item": item})
 
+    def add_baselines(self, item: str, scores: Mapping[str, float]) -> None:
+        """What a line that is named without a model is worth."""
+        self.baselines[item] = scores
+        self._write({"kind": "baselines", "item": item, "scores": dict(scores)})
+
     def _write(self, row: Mapping[str, Any]) -> None:
         if self._file is None:
             raise RecordsError(f"{self.folder} is open for reading only")
@@ -154,6 +178,8 @@ class Records:
                 self.unusable[row["item"]] = row["reason"]
             elif kind == "usable":
                 self.usable.add(row["item"])
+            elif kind == "baselines":
+                self.baselines[row["item"]] = row["scores"]
 
 
 def _rows(path: Path, cut: bool) -> Iterator[dict[str, Any]]:

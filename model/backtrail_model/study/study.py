@@ -106,19 +106,19 @@ class Study:
 
     async def _item(self, item: Item, pending: Sequence[Condition], client: MeteredClient | None) -> None:
         self._tell(f"{item.id}: replaying it")
-        async with (
-            at_work(item.task, self.python, self.plan.seed) as work,
-            Judged(item, self.python) as judged,
-        ):
-            reason = work if isinstance(work, Unusable) else await judged.unusable(self.records)
-            if isinstance(work, Unusable) or reason is not None:
-                self.records.add_unusable(item.id, reason.reason if reason else "")
+        async with at_work(item.task, self.python, self.plan.seed) as work:
+            if isinstance(work, Unusable):
+                self.records.add_unusable(item.id, work.reason)
                 return
-            for condition in pending:
-                self._tell(f"{item.id}: {condition.name}")
-                other = await self._others(item, condition) if condition.control == "shuffled" else None
-                outcome = await work.solve(condition, client, self.plan.budget_s, other)
-                self.records.add(await judged.cell(condition, outcome))
+            async with Judged(item, self.python, work.replay) as judged:
+                if (reason := await judged.unusable(self.records)) is not None:
+                    self.records.add_unusable(item.id, reason.reason)
+                    return
+                for condition in pending:
+                    self._tell(f"{item.id}: {condition.name}")
+                    other = await self._others(item, condition) if condition.control == "shuffled" else None
+                    outcome = await work.solve(condition, client, self.plan.budget_s, other)
+                    self.records.add(await judged.cell(condition, outcome))
 
     async def _others(self, item: Item, condition: Condition) -> str:
         """What the representation says of another item, for the shuffled control: the same one each time.

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 from attrs import frozen
 
 from backtrail_model.study.conditions import NO_TRACE, Condition, Scaling
+from backtrail_model.study.explained import RANDOM
 from backtrail_model.study.records import Cell, Records
+from backtrail_model.study.sentences import (
+    Baseline,
+    Sentences,
+    against,
+    baselines,
+    contradicted,
+    sentences,
+)
 from backtrail_model.study.stats import Paired, holm, mcnemar, newcombe, wilson
 
 
@@ -36,11 +45,14 @@ class Rate:
 
 @frozen
 class Comparison:
-    """Two conditions on the same items. `p` is exact, `adjusted` what is left of it among its table's."""
+    """Two conditions on the same items; `second` is None for a rule that needs no model.
+
+    `p` is exact, `adjusted` what is left of it among its table's.
+    """
 
     what: str
     first: Condition
-    second: Condition
+    second: Condition | None
     pair: Paired
     interval: tuple[float, float]
     p: float
@@ -54,6 +66,11 @@ class Summary:
     scalings: tuple[Comparison, ...]  # each way against greedy
     models: tuple[Comparison, ...]  # each model against the first
     controls: tuple[Comparison, ...]
+    # Of explanations only.
+    sentences: tuple[Sentences, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    rules: tuple[Comparison, ...] = ()  # each condition against a rule without a model
+    borne_out: tuple[Comparison, ...] = ()  # no sentence contradicted: each representation against none
 
     @property
     def tables(self) -> tuple[tuple[str, tuple[Comparison, ...]], ...]:
@@ -62,6 +79,8 @@ class Summary:
             ("What test-time scaling is worth", self.scalings),
             ("Models", self.models),
             ("Controls", self.controls),
+            ("Against a line that is named without a model", self.rules),
+            ("Explanations in which nothing is contradicted", self.borne_out),
         )
 
 
@@ -70,12 +89,17 @@ def summarise(records: Records) -> Summary:
     cells = list(records.cells.values())
     found = list(dict.fromkeys(condition_of(cell) for cell in cells))
     by = {condition: [cell for cell in cells if condition_of(cell) == condition] for condition in found}
+    told = found if any(cell.claims for cell in cells) else []
     return Summary(
         rates=tuple(rate(condition, by[condition]) for condition in found),
         traces=_compared(_against_no_trace(found), cells),
         scalings=_compared(_against_greedy(found), cells),
         models=_compared(_against_first_model(found), cells),
         controls=_compared(_controls(found), cells),
+        sentences=tuple(sentences(condition, by[condition]) for condition in told),
+        baselines=tuple(baselines(records.baselines, cells)),
+        rules=_adjusted(_against_rules(records.baselines, by)),
+        borne_out=_compared(_against_no_trace(told), cells, lambda cell: not contradicted(cell)),
     )
 
 
@@ -103,11 +127,16 @@ def rate(condition: Condition, cells: Sequence[Cell]) -> Rate:
     )
 
 
-def compare(first: Condition, second: Condition, cells: Iterable[Cell]) -> Paired:
+def compare(
+    first: Condition,
+    second: Condition,
+    cells: Iterable[Cell],
+    won: Callable[[Cell], bool] = lambda cell: cell.right,
+) -> Paired:
     """The two conditions on the items that both were tried on."""
     right: dict[tuple[str, str, str, str], dict[str, bool]] = {}
     for cell in cells:
-        right.setdefault(condition_of(cell).key, {})[cell.item] = cell.right
+        right.setdefault(condition_of(cell).key, {})[cell.item] = won(cell)
     one, two = right.get(first.key, {}), right.get(second.key, {})
     return Paired.of((one[item], two[item]) for item in one if item in two)
 
@@ -115,8 +144,16 @@ def compare(first: Condition, second: Condition, cells: Iterable[Cell]) -> Paire
 Pairs = Iterator[tuple[str, Condition, Condition]]
 
 
-def _compared(pairs: Pairs, cells: Sequence[Cell]) -> tuple[Comparison, ...]:
-    made = [(what, first, second, compare(first, second, cells)) for what, first, second in pairs]
+def _compared(
+    pairs: Pairs, cells: Sequence[Cell], won: Callable[[Cell], bool] = lambda cell: cell.right
+) -> tuple[Comparison, ...]:
+    return _adjusted((what, one, other, compare(one, other, cells, won)) for what, one, other in pairs)
+
+
+def _adjusted(
+    rows: Iterable[tuple[str, Condition, Condition | None, Paired]],
+) -> tuple[Comparison, ...]:
+    made = list(rows)
     values = [mcnemar(pair) for *_, pair in made]
     return tuple(
         Comparison(what, first, second, pair, newcombe(pair), p, adjusted)
@@ -154,6 +191,16 @@ def _controls(found: Sequence[Condition]) -> Pairs:
         if one.control == "shuffled" and plain in found:
             words = f"{one.representation} – the same of another item ({one.model}, {one.scaling})"
             yield words, plain, one
+
+
+def _against_rules(
+    scores: Mapping[str, Mapping[str, float]], by: Mapping[Condition, Sequence[Cell]]
+) -> Iterator[tuple[str, Condition, None, Paired]]:
+    rules = dict.fromkeys(rule for one in scores.values() for rule in one if rule != RANDOM)
+    for rule in rules:
+        for one, cells in by.items():
+            if not one.control:
+                yield f"{one.name} – {rule}", one, None, against(scores, rule, cells)
 
 
 def _mean(values: Sequence[int]) -> float:

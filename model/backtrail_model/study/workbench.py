@@ -41,7 +41,7 @@ class Facts:
 
 @define(eq=False)
 class Workbench:
-    """`replay` for `repair`, `example` for `output`."""
+    """`replay` for `repair` and `explain`, `example` for `output`."""
 
     task: Task
     seed: int
@@ -115,6 +115,9 @@ async def at_work(task: Task, python: Interpreter, seed: int) -> AsyncIterator[W
         replay = await stack.enter_async_context(replayed(task, python))
         if isinstance(replay, Unusable):
             yield replay
+            return
+        if task.kind == "explain":
+            yield Workbench(task, own_seed, replay=replay)
             return
         verifier = await stack.enter_async_context(Verifier(replay.session, replay.entry))
         yield Workbench(task, own_seed, replay=replay, verifier=verifier)

@@ -11,7 +11,8 @@ from attrs import asdict, frozen
 from backtrail_model.evidence import DEFAULT
 from backtrail_model.study.hidden import check, judging
 from backtrail_model.study.replay import Unusable
-from backtrail_model.study.solvers.asking import Message, repair_messages
+from backtrail_model.study.solvers.asking import repair_messages
+from backtrail_model.study.solvers.wording import Message
 from backtrail_model.study.tasks import Item
 from backtrail_model.study.workbench import at_work
 from backtrail_tracer.interpreter import Interpreter

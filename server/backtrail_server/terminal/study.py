@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,10 @@ from backtrail_model.study.conditions import (
 from backtrail_model.study.readers import DataError
 from backtrail_model.study.records import Records, RecordsError
 from backtrail_model.study.replay import interpreter
-from backtrail_model.study.report import rates_table, write
+from backtrail_model.study.report import baselines_table, rates_table, sentences_table, write
 from backtrail_model.study.study import Plan, Study
 from backtrail_model.study.study import Progress as Told
-from backtrail_model.study.summary import summarise
+from backtrail_model.study.summary import Summary, summarise
 from backtrail_model.study.tasks import Item, Kind
 from backtrail_model.tune.adapter import learnt
 from backtrail_server.hosting import HostNotStarted
@@ -84,9 +84,18 @@ def run(asked: Asked) -> int:
     except (DataError, BadCondition, RecordsError) as error:
         console.print(str(error), style="yellow", markup=False)
         return 2
-    print("\n".join(rates_table(summarise(records).rates)))
+    print("\n".join(shown(summarise(records))))
     console.print(f"The report: {path}", markup=False)
     return status
+
+
+def shown(summary: Summary) -> Iterator[str]:
+    """The tables that a person waits for; the report has the others."""
+    yield from rates_table(summary.rates)
+    if summary.baselines:
+        yield from ("", *baselines_table(summary.baselines))
+    if summary.sentences:
+        yield from ("", *sentences_table(summary.sentences))
 
 
 def plan_of(asked: Asked) -> Plan:

@@ -13,9 +13,10 @@ from backtrail_model.evidence.tokens import estimate
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, whole
 from backtrail_model.study.meter import MeteredClient, Tokens
+from backtrail_model.study.solvers import explaining
 from backtrail_model.study.solvers.bench import Bench, Draws, Sample
-
-Message = Mapping[str, str]
+from backtrail_model.study.solvers.wording import Message, message, section
+from backtrail_model.study.tasks import Kind
 
 OUTPUT_TOKENS = 200
 MOST_TOKENS = 1024
@@ -31,6 +32,9 @@ def opening(bench: Bench) -> list[Message]:
             "study_output_user", program=bench.task.source.strip("\n"), facts=facts, call=bench.task.call
         )
         return _messages(prompts.fill("study_output_system"), user)
+    if bench.task.kind == "explain":
+        check = bench.context.evidence.test.assertion if bench.context else ""
+        return explaining.messages(bench.task.source, bench.facts, check)
     return repair_messages(bench.task.source, bench.facts)
 
 
@@ -40,13 +44,8 @@ def repair_messages(program: str, facts: str) -> list[Message]:
     return _messages(prompts.fill("study_repair_system"), user)
 
 
-def section(name: str, facts: str) -> str:
-    """The facts under their headline; nothing at all where there are none."""
-    return f"\n{prompts.fill(name, facts=facts)}\n" if facts else ""
-
-
 def _messages(system: str, user: str) -> list[Message]:
-    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+    return [message("system", system), message("user", user)]
 
 
 async def draw(bench: Bench, messages: Sequence[Message], *, n: int = 1, temperature: float = 0.0) -> Draws:
@@ -78,15 +77,16 @@ def needed(bench: Bench) -> ModelClient:
 
 
 def room(bench: Bench) -> int:
-    """Tokens for an answer: the program again and half as much, within bounds."""
+    """Tokens for an answer. For a repair, the program again and half as much, within bounds."""
     if bench.task.kind == "output":
         return OUTPUT_TOKENS
+    if bench.task.kind == "explain":
+        return explaining.MOST_TOKENS
     return min(MOST_TOKENS, OUTPUT_TOKENS + estimate(bench.task.source) * 3 // 2)
 
 
 def _sample(bench: Bench, answer: Completion, seconds: float) -> Sample:
-    read: Callable[[Bench, str], str | None] = literal if bench.task.kind == "output" else program
-    return Sample(answer.text, read(bench, answer.text), seconds)
+    return Sample(answer.text, _READERS[bench.task.kind](bench, answer.text), seconds)
 
 
 def program(bench: Bench, answer: str) -> str | None:
@@ -105,3 +105,10 @@ def literal(_: Bench, answer: str) -> str | None:
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
     return None
+
+
+_READERS: Mapping[Kind, Callable[[Bench, str], str | None]] = {
+    "repair": program,
+    "output": literal,
+    "explain": explaining.named,
+}

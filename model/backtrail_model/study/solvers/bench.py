@@ -17,14 +17,15 @@ class Sample:
     """One answer. `visible` says whether the visible tests passed; None: they were not run on it."""
 
     answer: str
-    program: str | None  # None: the answer is no program (for `output`: no literal)
+    program: str | None  # see `Outcome`; None: the answer holds none
     seconds: float = 0.0
     visible: bool | None = None
 
 
 @frozen
 class Outcome:
-    """`program` is what is offered (for `output` the literal), `verified` when it passed the visible tests.
+    """`program` is what is offered, `verified` when it passed the visible tests. For `output` it is the
+    literal, for `explain` the number of the line that is named.
 
     `first_s` are the seconds until the first program that passed them.
     """
@@ -52,7 +53,8 @@ class Draws:
 class Bench:
     """One task under one representation. `facts` is what the representation says, as it goes to a prompt.
 
-    `context`, `original` and `verifier` are those of the visible tests; None for `output`.
+    `context`, `original` and `verifier` are those of the visible tests; None for `output`. For `explain`
+    nothing is run, so there is no verifier.
     """
 
     task: Task

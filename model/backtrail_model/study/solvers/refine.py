@@ -13,8 +13,9 @@ from attrs import evolve
 from backtrail_model import prompts
 from backtrail_model.repair.verdicts import Verdict
 from backtrail_model.study.meter import Tokens
-from backtrail_model.study.solvers.asking import Message, draw, opening
+from backtrail_model.study.solvers.asking import draw, opening
 from backtrail_model.study.solvers.bench import Bench, Outcome, Sample
+from backtrail_model.study.solvers.wording import Message
 
 Run = Callable[[Bench, str], Awaitable[Verdict]]
 NO_PROGRAM = "there was no complete program in the reply that differs from the wrong one"
