@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
 
+    Variable = Tuple[str, str, str]  # its name, the name as JSON, and that with what stands before an int
+
 _OPTIMIZED, _VARARGS, _VARKEYWORDS, _GENERATOR = 0x1, 0x4, 0x8, 0x20 | 0x80 | 0x200
 _FOLDED = frozenset(("<listcomp>", "<setcomp>", "<dictcomp>"))
 
@@ -43,7 +45,7 @@ class CodeInfo:
         self.folded = code.co_name in _FOLDED
         self.hidden = borrowed_names(code)
         self.live = 0
-        self.sets: "Optional[Dict[int, Tuple[str, ...]]]" = None  # see `assigned`; made when it pays
+        self.sets: "Optional[Dict[int, Tuple[Variable, ...]]]" = None  # see `assigned`; made when it pays
         self.fast: Any = None  # the same where nothing has to be looked at twice (see `hot.py`)
         self.top: Any = None  # the state of the frame of this code that runs now
         self.single = not self.folded  # every frame of this code has a state, so that `top` can be relied on

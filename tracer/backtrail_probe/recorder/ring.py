@@ -95,7 +95,7 @@ class RingSink(Sink):
                 base = state.base
                 changed = {name: text for name, text in state.texts.items() if base.get(name) != text}
                 values = self._object(changed)
-            self._emit(f"{head}{values},{state.since or 'false'}]\n")
+            self.emit(f"{head}{values},{state.since or 'false'}]\n")
             state.since = 0
         else:
             if not state.since:
@@ -106,7 +106,7 @@ class RingSink(Sink):
 
     def plain(self, state: Any, kind: str, line: int, text: str) -> None:
         if self._is_first(state, kind, line):
-            self._emit(text)
+            self.emit(text)
         else:
             self._keep(state, kind, line, text.rstrip("\n"), None)
 
@@ -121,7 +121,7 @@ class RingSink(Sink):
                 state.call, state = "", state.above
         for _, at, _, since, head, values in sorted([*entries, *calls.values()], key=lambda entry: entry[0]):
             record = head if values is None else f"{head}{self._object(values)},false]"
-            self._emit(f'["ring",{at},{since},{record}]\n')
+            self.emit(f'["ring",{at},{since},{record}]\n')
         self.end_item()
 
     def _is_first(self, state: RingState, kind: str, line: int) -> bool:
@@ -154,7 +154,7 @@ class RingSink(Sink):
             waiting.append(state)
             state = state.above
         for each in reversed(waiting):
-            self._emit(each.call)
+            self.emit(each.call)
             each.call = ""
 
     def _tell_caps(self) -> None:
@@ -164,7 +164,7 @@ class RingSink(Sink):
             if kind == "line" and total > self._first and key not in self._told:
                 self._told.add(key)
                 last = len(self._rings.get(key, ()))
-                self._emit(f'["cap",{code},{line},{self._first},{last},{total}]\n')
+                self.emit(f'["cap",{code},{line},{self._first},{last},{total}]\n')
 
     def _object(self, texts: "Dict[str, str]") -> str:
         return "{" + ",".join(f"{self._key(name)}:{text}" for name, text in texts.items()) + "}"

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from backtrail_probe.wire import RecordLimits
 
+    from .codes import Variable
+
 NO_LIMIT = 1 << 60
 _modules = sys.modules
 _MUTABLE = object()  # stands for "look at it again": never identical with a value
@@ -49,14 +51,14 @@ class Sink:
     def __init__(self, log: Log, codes: CodeTable, renderer: Renderer, limits: RecordLimits) -> None:
         self._log = log
         self.write = log.write
-        self._t0 = log.t0
+        self.t0 = log.t0
         self._codes = codes
         self._renderer = renderer
         self._render = renderer.render
         self.ints = IntTexts(renderer.render)
         self.hits = limits.hits_per_line or NO_LIMIT
         self.calls = limits.calls_per_function or NO_LIMIT
-        self._events_left = limits.events or NO_LIMIT
+        self.events_left = limits.events or NO_LIMIT
         self._events = limits.events
         self._depth = limits.depth or NO_LIMIT
         self.states: "Dict[int, FrameState]" = {}
@@ -104,17 +106,17 @@ class Sink:
 
     def entered(self, frame: Any, state: FrameState, text: str) -> None:
         """Tells of a call; `text` is its record."""
-        self._emit(text)
+        self.emit(text)
 
     def effect(self, frame: Any, state: FrameState, kind: str, line: int, head: str) -> None:
         """Tells of an event with the variables that changed; `head` is its record up to them."""
         state.fresh = False
         values = self._changes(frame, state)
-        self._emit(f"{head}{values},{'true' if state.info.capped else 'false'}]\n")
+        self.emit(f"{head}{values},{'true' if state.info.capped else 'false'}]\n")
 
     def plain(self, state: FrameState, kind: str, line: int, text: str) -> None:
         """Tells of an event that has no variables; `text` is its record."""
-        self._emit(text)
+        self.emit(text)
 
     def end_item(self) -> None:
         """The item, or the whole run, has ended."""
@@ -166,65 +168,59 @@ class Sink:
             return
         parts = ""
         if names:
-            found, objects, texts, keys = state.variables, state.objects, state.texts, self.keys
+            found, objects, texts = state.variables, state.objects, state.texts
             if found is None:
                 found = frame.f_locals
-            for name in names:
+            for name, key, _ in names:
                 try:
                     value = found[name]
                 except KeyError:  # it is not set yet, or was deleted
                     objects.pop(name, None)
                     texts.pop(name, None)
                     continue
-                if objects.get(name, MISSING) is value:
+                old = objects.get(name, MISSING)
+                if old is value:
                     continue
                 if type(value) is int:
                     objects[name] = value
+                    if type(old) is int and old == value:
+                        continue
                     text = self.ints[value]
                 else:
                     text = self.told(state, name, value)
                 if texts.get(name) != text:
                     texts[name] = text
-                    parts = f"{parts},{keys[name]}:{text}" if parts else f"{keys[name]}:{text}"
-        short = state.short.get(line) or self._short(state, info, line)
+                    parts = f"{parts},{key}:{text}" if parts else f"{key}:{text}"
+        short = state.short.get(line) or state.shorten(line)
         state.names = short[2] if state.plain else None
         try:
             self.write(f"{short[0]}{parts}}}]\n".encode())
         except ValueError:
             self.no_room()
 
-    def _short(
-        self, state: FrameState, info: CodeInfo, line: int
-    ) -> "Tuple[str, bytes, Optional[Tuple[str, ...]]]":
-        """Of the short records of a line in a frame: the beginning, the whole where nothing changed, and
-        the variables that the line can change."""
-        head = f'["again",{state.id},{line},{{'
-        short = state.short[line] = head, f"{head}}}]\n".encode(), (info.sets or {}).get(line)
-        return short
-
     def _whole_step(self, frame: Any, state: FrameState, info: CodeInfo, line: int, hit: int) -> None:
         values = "{}" if state.fresh else self._changes(frame, state)
         state.fresh = False
-        if hit >= WHOLE and not info.capped and self._events_left > WHOLE:
+        if hit >= WHOLE and not info.capped and self.events_left > WHOLE:
             state.names = self._candidates(state, info, line)
-            self._events_left -= WHOLE  # the short records are counted in advance
+            self.events_left -= WHOLE  # the short records are counted in advance
         else:
             state.names = None
-        now = (_clock() - self._t0) // 1000
-        self._emit(f'["line",{state.id},{line},{hit},{now},{values},{"true" if info.capped else "false"}]\n')
+        now = (_clock() - self.t0) // 1000
+        self.emit(f'["line",{state.id},{line},{hit},{now},{values},{"true" if info.capped else "false"}]\n')
 
-    def _candidates(self, state: FrameState, info: CodeInfo, line: int) -> "Optional[Tuple[str, ...]]":
+    def _candidates(self, state: FrameState, info: CodeInfo, line: int) -> "Optional[Tuple[Variable, ...]]":
         """The variables that this line may set: the only ones to look at when it has run. None where others
         may change with it, as all can that hold what is mutable."""
         if info.sets is None:
-            info.sets = assigned(info.code)
+            info.sets = {at: self.keys.of(names) for at, names in assigned(info.code).items()}
         return info.sets.get(line) if state.plain else None
 
     def capped(self, info: CodeInfo, line: int) -> None:
         """Told once for a line and item; line 0: the remaining lines of a frame."""
         if line not in info.capped:
             info.capped.add(line)
-            self._emit(f'["cap",{info.id},{line},{info.hits.get(line, self.hits)}]\n')
+            self.emit(f'["cap",{info.id},{line},{info.hits.get(line, self.hits)}]\n')
 
     def leave(self, frame: Any, state: FrameState, value: Any) -> None:
         self.forget(frame)
@@ -333,15 +329,15 @@ class Sink:
     def tell_limit(self, what: str, value: int = 0) -> None:
         self._log.note(f'["limit",{quote(what)},{value},{self._log.now()}]\n')
 
-    def _emit(self, line: str) -> None:
+    def emit(self, line: str) -> None:
         if not self.on:
             return
         while self._codes.news:
             self._log.note(self._codes.news.pop(0))
-        if self._events_left <= 0:
+        if self.events_left <= 0:
             self.stop("events", self._events)
         elif self._log.event(line):
-            self._events_left -= 1
+            self.events_left -= 1
         else:
             self.stop("bytes", self._log.limit)
 
@@ -378,14 +374,17 @@ class Sink:
         parts = ""
         state.plain = True
         for name, value in found.items() if PROXIES else list(found.items()):
-            if objects.get(name, MISSING) is value:
+            old = objects.get(name, MISSING)
+            if old is value:
                 continue
             key = keys[name]
             if not key or (name in hidden and frame.f_lasti in hidden[name]):
                 continue
             if type(value) is int:
-                text = self.ints[value]
                 objects[name] = value
+                if type(old) is int and old == value:
+                    continue
+                text = self.ints[value]
             else:
                 text = self.told(state, name, value)
             if texts.get(name) != text:

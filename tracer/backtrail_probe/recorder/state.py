@@ -13,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional, Tuple
 
+    from .codes import Variable
+
+    Short = Tuple[str, bytes, Optional[Tuple[Variable, ...]]]
     _Table = Dict[str, str]
 else:
     _Table = dict
@@ -38,14 +41,22 @@ class FrameState:
         self.fresh = True  # its call was told, and nothing of it has run since
         self.raised = False  # an exception came, and no line has run since
         self.objects: Dict[str, Any] = {}  # name -> the value if it is immutable, else _MUTABLE
-        self.texts: Dict[str, str] = {}  # name -> the value as it was last rendered
-        self.short: Dict[int, Tuple[str, bytes, Optional[Tuple[str, ...]]]] = {}  # by line; see `_short`
+        # name -> the value as it was last rendered; None for an int, of which no text was kept
+        self.texts: Dict[str, Optional[str]] = {}
+        self.short: Dict[int, Short] = {}  # by line; see `shorten`
         self.plain = False  # all values are immutable
-        self.names: Optional[Tuple[str, ...]] = None  # the only ones that can have changed, where known
+        self.names: Optional[Tuple[Variable, ...]] = None  # the only ones that can have changed, where known
         # While it runs, for the recorder that is not handed the frame (see `run`).
         self.frame: Any = None
         self.variables: Any = None
         self.below: Optional[FrameState] = None
+
+    def shorten(self, line: int) -> "Short":
+        """Of the short records of a line: the beginning, the whole where nothing changed, and the variables
+        that the line can change."""
+        head = f'["again",{self.id},{line},{{'
+        short = self.short[line] = head, f"{head}}}]\n".encode(), (self.info.sets or {}).get(line)
+        return short
 
 
 class Keys(_Table):
@@ -55,6 +66,10 @@ class Keys(_Table):
     def __missing__(self, name: str) -> str:
         key = self[name] = "" if name[:1] in ("@", ".") else quote(name)
         return key
+
+    def of(self, names: "Tuple[str, ...]") -> "Tuple[Variable, ...]":
+        keyed = ((name, self[name]) for name in names)
+        return tuple((name, key, f'{key}:["int","') for name, key in keyed if key)
 
 
 def plain_names(namespace: Any) -> "Dict[str, Any]":
