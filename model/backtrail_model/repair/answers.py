@@ -36,6 +36,14 @@ def texts(original: Original, answer: str) -> Iterator[str]:
         yield from _code(original, code)
 
 
+def standing_alone(answer: str) -> Iterator[str]:
+    """The code of an answer to a program that does not parse, which nothing can be laid over."""
+    for code in _FENCE.findall(answer) or [answer]:
+        code = textwrap.dedent(code)
+        if (tree := _parsed(code)) is not None and any(isinstance(node, Definition) for node in tree.body):
+            yield code
+
+
 def apply_block(text: str, search: str, replacement: str) -> str | None:
     """`search` replaced where it first stands; indentation may be off by a constant. None: not there."""
     wanted = search.strip("\n").split("\n")
@@ -62,9 +70,7 @@ def _indented(code: str, indent: str) -> list[str]:
 def _code(original: Original, code: str) -> Iterator[str]:
     """Definitions that the file has are replaced; imports and helpers that it lacks are added to it."""
     code = textwrap.dedent(code)
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError):
+    if (tree := _parsed(code)) is None:
         return
     text, added = original.text, []
     known = {node.name for node in ast.walk(original.source.tree) if isinstance(node, Definition)}
@@ -77,6 +83,13 @@ def _code(original: Original, code: str) -> Iterator[str]:
             added.append(ast.get_source_segment(code, node) or "")
     if text != original.text:
         yield _with_added(text, added)
+
+
+def _parsed(code: str) -> ast.Module | None:
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def _with_added(text: str, added: Sequence[str]) -> str:

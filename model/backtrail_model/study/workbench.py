@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from attrs import define, evolve, field, frozen
 
@@ -19,6 +20,7 @@ from backtrail_model.study.replay import Replay, Unusable, replayed
 from backtrail_model.study.solvers import Bench, Outcome, solve
 from backtrail_model.study.solvers.bench import Draws
 from backtrail_model.study.tasks import Task
+from backtrail_model.testcode import TestCode
 from backtrail_tracer.interpreter import Interpreter
 from backtrail_tracer.verify import Verifier
 
@@ -86,8 +88,13 @@ class Workbench:
         context = self._context(replay, condition.representation, seed)
         evidence = context.evidence if other is None else evolve(context.evidence, body=other, facts=())
         context = evolve(context, evidence=evidence, attempts=Attempts())
-        original = Original.of(replay.path, self.task.source, context.tests)
-        return evolve(bench, context=context, original=original, verifier=self.verifier)
+        return evolve(
+            bench,
+            context=context,
+            path=replay.path,
+            original=_original(replay.path, self.task.source, context.tests),
+            verifier=self.verifier,
+        )
 
     def _context(self, replay: Replay, representation: str, seed: int) -> RepairContext:
         key = (representation, seed)
@@ -121,6 +128,13 @@ async def at_work(task: Task, python: Interpreter, seed: int) -> AsyncIterator[W
             return
         verifier = await stack.enter_async_context(Verifier(replay.session, replay.entry))
         yield Workbench(task, own_seed, replay=replay, verifier=verifier)
+
+
+def _original(path: Path, text: str, tests: TestCode) -> Original | None:
+    try:
+        return Original.of(path, text, tests)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def _body(evidence: Evidence) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from backtrail_model import prompts
 from backtrail_model.client import Completion, ModelClient
 from backtrail_model.evidence.tokens import estimate
-from backtrail_model.repair.answers import texts
+from backtrail_model.repair.answers import standing_alone, texts
 from backtrail_model.repair.candidates import Candidate, whole
 from backtrail_model.study.meter import MeteredClient, Tokens
 from backtrail_model.study.solvers import explaining
@@ -92,7 +92,7 @@ def _sample(bench: Bench, answer: Completion, seconds: float) -> Sample:
 def program(bench: Bench, answer: str) -> str | None:
     """The whole program that an answer means; None when it means none, or the one it was given."""
     if bench.original is None:
-        return None
+        return next(standing_alone(answer), None)
     made = (whole(bench.original, text, proposer="study") for text in texts(bench.original, answer))
     return next((one.text for one in made if isinstance(one, Candidate)), None)
 

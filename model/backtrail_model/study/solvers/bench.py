@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from attrs import field, frozen
 
 from backtrail_model.client import ModelClient
@@ -53,8 +55,9 @@ class Draws:
 class Bench:
     """One task under one representation. `facts` is what the representation says, as it goes to a prompt.
 
-    `context`, `original` and `verifier` are those of the visible tests; None for `output`. For `explain`
-    nothing is run, so there is no verifier.
+    `context`, `path` (of the program), `original` and `verifier` are those of the visible tests; None for
+    `output`. For `explain` nothing is run, so there is no verifier. A program that does not parse has no
+    `original`: there is nothing that an edit could be laid over.
     """
 
     task: Task
@@ -63,6 +66,7 @@ class Bench:
     seed: int
     budget_s: float
     context: RepairContext | None = field(default=None, repr=False)
+    path: Path | None = None
     original: Original | None = field(default=None, repr=False)
     verifier: Verifier | None = field(default=None, repr=False)
     known: dict[object, Draws] = field(factory=dict, repr=False)

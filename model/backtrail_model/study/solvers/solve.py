@@ -63,9 +63,9 @@ async def best_of_verified(bench: Bench, n: int) -> Outcome:
 
 async def run(bench: Bench, program: str) -> Verdict:
     """The visible tests on a program, run as a candidate of the search is."""
-    if bench.verifier is None or bench.original is None:
+    if bench.verifier is None or bench.path is None:
         raise ValueError("this task has no tests to run")
-    return await bench.verifier.verify({bench.original.path: program}, wall_s=WALL_S)
+    return await bench.verifier.verify({bench.path: program}, wall_s=WALL_S)
 
 
 async def _refine(bench: Bench, rounds: int) -> Outcome:
