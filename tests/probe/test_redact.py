@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from backtrail_probe.redact import MARK, Redactor
+from backtrail_probe.redact import MARK, Redactor, entropy, looks_random
 from tests.probe.harness import run_probe
 
 # Put together here, so that no scanner takes this file for a leak.
@@ -52,10 +56,22 @@ def test_hides(name: str) -> None:
         "12345678901234567890123456789012",
         "2024-01-01T00:00:00+00:00",
         "123e4567-e89b-12d3-a456-426614174000",
+        "args0-default_map0-cli-COMMANDLINE",
+        "test_invoked[opt_params12-args12-EngineType]",
+        "-" * 5000,  # in no time
     ],
 )
 def test_leaves_alone(text: str) -> None:
     assert Redactor({}).hide(text) == (text, False)
+
+
+@given(st.randoms(use_true_random=False), st.integers(24, 64))
+def test_random_text_with_dashes_in_it_is_hidden(random: Random, length: int) -> None:
+    token = "".join(
+        random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", k=length)
+    )
+    assume(entropy(token) >= 4 and all(re.search(kind, token) for kind in ("[a-z]", "[A-Z]", "[0-9]")))
+    assert looks_random(token)
 
 
 HEX = "3f786850e387550fdab836ed7e6dc881de23001b"

@@ -44,6 +44,10 @@ _NAMED = (
 _RANDOM = r"(?P<random>[A-Za-z0-9+/_=-]{24,})"
 _PATTERN = re.compile("|".join((*(f"(?:{shape})" for shape in _SHAPES), _URL, _NAMED, _RANDOM)))
 _TELLING = r"secret|passw|passphrase|token|api_?key|access_?key|private_?key|credential|auth$"
+# A word is in one case or capitalised, each part with at most three digits at its end. Random characters
+# rarely spell only such words; the letters without a break in them are what is left to chance.
+_WORD = r"(?:[a-z]+|(?:[A-Z][a-z]+)+|[A-Z]+)\d{0,3}|\d{1,3}"
+_JOINED_WORDS = re.compile(rf"(?:(?:{_WORD})?[-_])+(?:{_WORD})?")
 _NAMES = re.compile(rf"(?i)({_TELLING})")
 _PASSWORDS = re.compile(r"(?i)(passw|passphrase|pwd)")
 
@@ -66,8 +70,10 @@ def entropy(token: str) -> float:
 
 
 def looks_random(token: str) -> bool:
-    """True for what a machine made up: both cases and digits, mixed well. Paths, identifiers and hex
-    digests, which programs are full of, are not."""
+    """True for what a machine made up: both cases and digits, mixed well. Paths, identifiers, words joined
+    by - and _ (as the names of parametrised tests are) and hex digests, which programs are full of, are not."""
+    if _JOINED_WORDS.fullmatch(token):
+        return False
     if "/" in token and token.count("/") > len(token) // 12:
         return False
     if not (any(map(str.isdigit, token)) and any(map(str.islower, token)) and any(map(str.isupper, token))):

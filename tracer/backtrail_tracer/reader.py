@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from attrs import frozen
+from attrs import field, frozen
 
 from backtrail_probe.redact import Redactor
 from backtrail_probe.wire import LOG_HEADER_SIZE, LOG_MAGIC
@@ -235,13 +235,18 @@ def _text_of(path: Path, recorded: str | None) -> str | None:
 @frozen
 class _Texts:
     """Where the source of a failing line is looked up. A run of a candidate records no hashes: there the
-    file is read as it is, since its tests are never edited."""
+    file is read as it is, since its tests are never edited, and once for all that fail in it."""
 
     sources: Mapping[Path, str]
     hashes: Mapping[Path, str]
     overlay: Mapping[Path, str]
+    _read: dict[Path, str | None] = field(factory=dict)
 
     def of(self, path: Path) -> str | None:
         if path in self.sources or path in self.hashes:
             return self.sources.get(path)
-        return self.overlay[path] if path in self.overlay else _text_of(path, None)
+        if path in self.overlay:
+            return self.overlay[path]
+        if path not in self._read:
+            self._read[path] = _text_of(path, None)
+        return self._read[path]

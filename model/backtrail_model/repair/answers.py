@@ -38,8 +38,7 @@ def texts(original: Original, answer: str) -> Iterator[str]:
 
 def standing_alone(answer: str) -> Iterator[str]:
     """The code of an answer to a program that does not parse, which nothing can be laid over."""
-    for code in _FENCE.findall(answer) or [answer]:
-        code = textwrap.dedent(code)
+    for code in map(textwrap.dedent, _FENCE.findall(answer) or [answer]):
         if (tree := _parsed(code)) is not None and any(isinstance(node, Definition) for node in tree.body):
             yield code
 
