@@ -70,8 +70,8 @@ def entropy(token: str) -> float:
 
 
 def looks_random(token: str) -> bool:
-    """True for what a machine made up: both cases and digits, mixed well. Paths, identifiers, words joined
-    by - and _ (as the names of parametrised tests are) and hex digests, which programs are full of, are not."""
+    """True for what a machine made up: both cases and digits, mixed well. Paths, identifiers, hex digests
+    and words joined by - and _ (names of parametrised tests), which programs are full of, are not."""
     if _JOINED_WORDS.fullmatch(token):
         return False
     if "/" in token and token.count("/") > len(token) // 12:
