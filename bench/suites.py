@@ -4,7 +4,10 @@ Two questions in one run: has every test the same outcome traced and untraced, a
 cost with default caps. The distributions are fetched once and kept in a cache folder; each Python gets
 an environment with pytest and what the suites need. Plain and traced runs take turns.
 
-    python -m bench.suites [--python 3.13] [--rounds 3] [NAME ...]
+    python -m bench.suites [--python 3.13] [--rounds 3] [--no-guard] [NAME ...]
+
+A test that starts a program, say a pager, is stopped by the guard: that is its task. `--no-guard` shows
+that nothing else about the trace changes an outcome.
 """
 
 from __future__ import annotations
@@ -150,14 +153,16 @@ def different(before: Ran, after: Ran) -> dict[str, tuple[str, str]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def compare(python: str, suite: Suite, top: Path, cache: Path, rounds: int) -> tuple[list[Ran], list[Ran]]:
+def compare(
+    python: str, suite: Suite, top: Path, cache: Path, rounds: int, guard: bool
+) -> tuple[list[Ran], list[Ran]]:
     scratch = top / f"{suite.name}-scratch"
     scratch.mkdir()
     root = unpack(suite, cache, top)
     runs: tuple[list[Ran], list[Ran]] = ([], [])
     for _ in range(rounds):
         runs[0].append(plain(python, suite, root, scratch))
-        runs[1].append(traced(python, suite, root, scratch))
+        runs[1].append(traced(python, suite, root, scratch, guard))
     return runs
 
 
@@ -177,13 +182,15 @@ def row(version: str, suite: Suite, before: list[Ran], after: list[Ran]) -> tupl
     return f"| {' | '.join(cells)} |", cpu[0], cpu[1]
 
 
-def measure(version: str, python: str, suites: Sequence[Suite], rounds: int, cache: Path) -> None:
+def measure(
+    version: str, python: str, suites: Sequence[Suite], rounds: int, cache: Path, guard: bool
+) -> None:
     totals = [0.0, 0.0]
     with tempfile.TemporaryDirectory() as temporary:
         top = Path(temporary).resolve()
         own = environment(python, top / "environment", suites)
         for suite in suites:
-            line, *seconds = row(version, suite, *compare(own, suite, top, cache, rounds))
+            line, *seconds = row(version, suite, *compare(own, suite, top, cache, rounds, guard))
             totals = [total + each for total, each in zip(totals, seconds, strict=True)]
             print(line, flush=True)
     ratio = f"{totals[0]:.1f} s | {totals[1]:.1f} s | **{totals[1] / totals[0]:.2f}×**"
@@ -194,6 +201,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser = argparse.ArgumentParser(prog="bench.suites")
     parser.add_argument("--python", action="append", help="a version; by default 3.11 and the newest")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-guard", action="store_true", help="let the tests write and start programs")
     parser.add_argument("names", nargs="*", help="suites; by default all")
     asked = parser.parse_args(arguments)
     found = {".".join(map(str, version)): path for version, path in pythons.found().items()}
@@ -207,7 +215,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     print("| wall, plain | wall, traced | CPU, plain | CPU, traced | ratio |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for version in versions:
-        measure(version, found[version], suites, asked.rounds, user_cache_path("backtrail") / "bench")
+        cache = user_cache_path("backtrail") / "bench"
+        measure(version, found[version], suites, asked.rounds, cache, not asked.no_guard)
     return 0
 
 

@@ -47,7 +47,7 @@ _TELLING = r"secret|passw|passphrase|token|api_?key|access_?key|private_?key|cre
 # A word is in one case or capitalised, each part with at most three digits at its end. Random characters
 # rarely spell only such words; the letters without a break in them are what is left to chance.
 _WORD = r"(?:[a-z]+|(?:[A-Z][a-z]+)+|[A-Z]+)\d{0,3}|\d{1,3}"
-_JOINED_WORDS = re.compile(rf"(?:(?:{_WORD})?[-_])+(?:{_WORD})?")
+_JOINED_WORDS = re.compile(rf"(?:(?:{_WORD})?[-_/])+(?:{_WORD})?")
 _NAMES = re.compile(rf"(?i)({_TELLING})")
 _PASSWORDS = re.compile(r"(?i)(passw|passphrase|pwd)")
 
