@@ -145,7 +145,8 @@ class Adapter:
         self._attached = client.send(
             "attach", {"listen": listen, "justMyCode": False, "subProcess": False, "showReturnValue": False}
         )
-        waiting = await asyncio.wait_for(client.event("debugpyWaitingForServer"), READY_S)
+        async with asyncio.timeout(READY_S):
+            waiting = await client.event("debugpyWaitingForServer")
         return str(waiting["host"]), int(waiting["port"])
 
     async def configure(self) -> None:
@@ -153,13 +154,16 @@ class Adapter:
         self.wake()
         assert self._starting is not None
         try:
-            await asyncio.wait_for(asyncio.shield(self._starting), READY_S)
+            async with asyncio.timeout(READY_S):
+                await asyncio.shield(self._starting)
             assert self.client is not None and self._attached is not None
-            await asyncio.wait_for(asyncio.shield(self.client.event("initialized")), READY_S)
+            async with asyncio.timeout(READY_S):
+                await asyncio.shield(self.client.event("initialized"))
             # The stop is made on purpose by the probe; pydevd wants the filter set for it all the same.
             await self.client.request("setExceptionBreakpoints", {"filters": ["uncaught"]}, READY_S)
             await self.client.request("configurationDone", {}, READY_S)
-            checked(await asyncio.wait_for(asyncio.shield(self._attached), READY_S))
+            async with asyncio.timeout(READY_S):
+                checked(await asyncio.shield(self._attached))
         except (TimeoutError, OSError) as error:
             raise DapError("the program did not connect to the debugger") from error
 

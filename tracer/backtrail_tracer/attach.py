@@ -160,8 +160,8 @@ async def _attached(target: Target) -> AsyncIterator[Client]:
 
 async def _connect(target: Target) -> Client:
     try:
-        opening = asyncio.open_connection(target.host, target.port, limit=1024 * 1024)
-        return Client(*await asyncio.wait_for(opening, _CONNECT_S))
+        async with asyncio.timeout(_CONNECT_S):
+            return Client(*await asyncio.open_connection(target.host, target.port, limit=1024 * 1024))
     except (OSError, TimeoutError) as error:
         raise AttachError(
             f"Nothing can be attached to at {target} ({error or 'no answer'}). Start the program with: "
@@ -183,7 +183,8 @@ async def _shake_hands(client: Client, target: Target) -> None:
         if attached.done():
             checked(attached.result())
         await client.request("configurationDone", {}, _HANDSHAKE_S)
-        checked(await asyncio.wait_for(attached, _HANDSHAKE_S))
+        async with asyncio.timeout(_HANDSHAKE_S):
+            checked(await attached)
     except (DapError, TimeoutError) as error:
         raise AttachError(
             f"The debugpy at {target} takes no debugger now: {error or 'no answer'}. If another one is "

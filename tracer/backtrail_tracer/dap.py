@@ -109,7 +109,8 @@ class Client:
     async def request(self, command: str, arguments: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         """The body of the response. Raises DapError when it fails or takes longer than `timeout_s`."""
         try:
-            response = await asyncio.wait_for(self.send(command, arguments), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                response = await self.send(command, arguments)
         except TimeoutError as error:
             raise DapError(f"no answer to `{command}` within {timeout_s:g} s") from error
         return checked(response)

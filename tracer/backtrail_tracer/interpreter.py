@@ -133,7 +133,8 @@ async def _ask(path: Path, *command: str) -> str:
             "Set `python` to the path of a python, or make a .venv in the workspace.",
         ) from error
     try:
-        stdout, _ = await asyncio.wait_for(process.communicate(), _ANSWER_S)
+        async with asyncio.timeout(_ANSWER_S):
+            stdout, _ = await process.communicate()
     except TimeoutError as error:
         raise InterpreterError(
             f"{path} gave no answer within {_ANSWER_S:g} s", "Set `python` to the path of a python."

@@ -118,7 +118,8 @@ class StoppedProgram:
     async def _stopped(self) -> dict[str, Any]:
         assert self._adapter.client is not None
         try:
-            return await asyncio.wait_for(asyncio.shield(self._adapter.client.event("stopped")), READY_S)
+            async with asyncio.timeout(READY_S):
+                return await asyncio.shield(self._adapter.client.event("stopped"))
         except TimeoutError as error:
             raise DapError("the program did not stop at its failure") from error
 

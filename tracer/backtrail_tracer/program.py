@@ -175,10 +175,12 @@ class Program:
         self.kill()
         try:
             await asyncio.to_thread(self.tree.sweep)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._pipes.exited.wait(), 5)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._pipes.closed.wait(), _GRACE_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self._pipes.exited.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE_S):
+                    await self._pipes.closed.wait()
         finally:
             self._transport.close()
 

@@ -101,7 +101,8 @@ class Worker:
 
     async def _wait_until_ready(self) -> None:
         try:
-            answer = _parsed(await asyncio.wait_for(self._reader.readline(), _READY_S))
+            async with asyncio.timeout(_READY_S):
+                answer = _parsed(await self._reader.readline())
         except TimeoutError as error:
             raise WorkerError(f"the worker was not ready within {_READY_S:g} s") from error
         if not answer.get("ready"):
@@ -162,7 +163,8 @@ class Worker:
         with self._expecting(number) as waiting:
             try:
                 self._send(request)
-                answer = await asyncio.wait_for(asyncio.shield(waiting), within_s)
+                async with asyncio.timeout(within_s):
+                    answer = await asyncio.shield(waiting)
             except (TimeoutError, asyncio.CancelledError) as error:
                 self.leave(number)
                 if isinstance(error, TimeoutError):
@@ -223,7 +225,8 @@ class Worker:
     async def _answered(self, number: int, request: Request, waiting: Waiting, wall_s: float) -> Answer:
         try:
             self._send(request)
-            answer = await asyncio.wait_for(asyncio.shield(waiting), wall_s + _GRACE_S)
+            async with asyncio.timeout(wall_s + _GRACE_S):
+                answer = await asyncio.shield(waiting)
         except TimeoutError:
             # The worker should have ended it by itself; it is not to be trusted with another one.
             self._program.kill()
@@ -231,7 +234,8 @@ class Worker:
         except asyncio.CancelledError:
             self._send({"id": number, "cancel": True})
             with suppress(TimeoutError, WorkerError):
-                await asyncio.wait_for(asyncio.shield(waiting), _GRACE_S)
+                async with asyncio.timeout(_GRACE_S):
+                    await asyncio.shield(waiting)
             if not waiting.done():
                 self._program.kill()
             raise

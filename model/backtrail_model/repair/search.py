@@ -254,7 +254,6 @@ class _Search:
             left = self._deadline(best) - time.monotonic()
             if self._over() or left <= 0:
                 return None
-            # Not asyncio.wait_for: on Python 3.11 it can lose a cancel that comes with the news.
             try:
                 async with asyncio.timeout(left):
                     await self._news.wait()

@@ -105,7 +105,6 @@ class Turns:
         slowness = _rounded(fmean(self._slowness)) if self._slowness else 1.0
         while (left := self._patience(chance / (cost_s * slowness))) > 0:
             waited, news = True, self._news
-            # Not asyncio.wait_for: on Python 3.11 it can lose a cancel that comes with the news.
             try:
                 async with asyncio.timeout(left):
                     await news.wait()

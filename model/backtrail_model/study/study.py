@@ -143,7 +143,7 @@ class Study:
         return self._bodies[key]
 
     def _tell(self, words: str) -> None:
-        """Before each step. A cancel that something lost on its way (as asyncio.wait_for does on Python 3.11)
+        """Before each step. A cancel that a library lost on its way (as asyncio.wait_for may on Python 3.11)
         is heard here, or a person would press Ctrl-C in vain."""
         task = asyncio.current_task()
         if task is not None and task.cancelling():

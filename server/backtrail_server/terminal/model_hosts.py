@@ -100,7 +100,8 @@ async def _end(started: _Process) -> None:
         return
     started.process.terminate()
     try:
-        await asyncio.wait_for(started.process.wait(), _STOP_S)
+        async with asyncio.timeout(_STOP_S):
+            await started.process.wait()
     except TimeoutError:
         started.process.kill()
         await started.process.wait()

@@ -45,6 +45,10 @@ driver.tell(function(seen)
       return action.title == seen.search
     end,
   })
+  -- The question ends the search: until then what is on offer may still be replaced by a better one.
+  driver.wait('the question', function()
+    return #seen.asked > 0
+  end)
   local fix = driver.wait('a fix that passes', function()
     return driver.action('^Fix: ')
   end)
