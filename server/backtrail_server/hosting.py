@@ -10,6 +10,7 @@ from collections.abc import Callable
 from attrs import define
 
 from backtrail_server.settings import Settings
+from backtrail_tracer.starting import started_process
 
 _STOP_S = 10.0
 
@@ -39,14 +40,16 @@ class LocalHost:
         await self.close()
         command = (sys.executable, "-m", "backtrail_server", "host", "--port", "0")
         # The token goes by the environment: a command line can be read by everyone on the machine.
-        self._process = process = await asyncio.create_subprocess_exec(
-            *command,
-            "--model",
-            settings.model.name,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-            env={**os.environ, "BACKTRAIL_TOKEN": secrets.token_urlsafe(24)},
+        self._process = process = await started_process(
+            asyncio.create_subprocess_exec(
+                *command,
+                "--model",
+                settings.model.name,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, "BACKTRAIL_TOKEN": secrets.token_urlsafe(24)},
+            )
         )
         assert process.stdout is not None
         async for line in process.stdout:

@@ -140,3 +140,23 @@ async def breach(code: str, folder: Path, **limits: float) -> Breach:
 )
 async def test_limits(code: str, limits: dict[str, float], status: str, message: str, tmp_path: Path) -> None:
     assert await breach(code, tmp_path, **limits) == Breach(status, message)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("turns", range(8), ids=lambda turns: f"after {turns} turns of the loop")
+def test_a_start_that_is_cancelled_leaves_nothing_to_wait_for(turns: int, tmp_path: Path) -> None:
+    """asyncio that is cancelled in the middle of a start waited for ever when its loop was closed."""
+
+    async def cancelled() -> None:
+        starting = asyncio.ensure_future(start(SLEEP, tmp_path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        starting.cancel()
+        (outcome,) = await asyncio.gather(starting, return_exceptions=True)
+        if isinstance(outcome, Program):
+            await outcome.end()
+
+    asyncio.run(asyncio.wait_for(cancelled(), 20))
+    deadline = time.monotonic() + 5
+    while marked(str(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not marked(str(tmp_path))

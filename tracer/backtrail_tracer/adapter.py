@@ -25,6 +25,7 @@ from attrs import define, field
 from backtrail_probe.wire import PostMortem
 from backtrail_tracer import bubblewrap
 from backtrail_tracer.dap import Client, DapError, checked
+from backtrail_tracer.starting import started_process
 
 _HOST = "127.0.0.1"
 _SOCKET = "debugger"
@@ -132,10 +133,17 @@ class Adapter:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("DEBUGPY")}
         # While it starts up the adapter does not notice that its stdin has closed, and would stay for ever.
         command = bubblewrap.dying([sys.executable, "-c", _START_ADAPTER]).argv
-        self._process = process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL,
-            env={**environ, "BACKTRAIL_TOKEN": self.token}, limit=1024 * 1024, start_new_session=True,
-        )  # fmt: skip
+        self._process = process = await started_process(
+            asyncio.create_subprocess_exec(
+                *command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={**environ, "BACKTRAIL_TOKEN": self.token},
+                limit=1024 * 1024,
+                start_new_session=True,
+            )
+        )
         assert process.stdout is not None and process.stdin is not None
         self.client = client = Client(process.stdout, process.stdin)
         self._task(client.listen())

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 import backtrail_probe
+from backtrail_tracer.starting import started_process
 
 LAUNCH = Path(backtrail_probe.__file__).with_name("launch.py")
 
@@ -124,8 +125,10 @@ async def describe(interpreter: Interpreter) -> Interpreter:
 async def _ask(path: Path, *command: str) -> str:
     pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            str(path), "-E", "-S", *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        process = await started_process(
+            asyncio.create_subprocess_exec(
+                str(path), "-E", "-S", *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+            )
         )
     except OSError as error:
         raise InterpreterError(

@@ -12,12 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from backtrail_tracer.bubblewrap import exit_code
+from backtrail_tracer.starting import started
 from backtrail_tracer.tree import Tree
 from backtrail_tracer.warden import warden
 
@@ -99,24 +101,18 @@ class Program:
         )
         if not layers:  # a sandbox dies with us by itself
             warden().starting(mark)
-        starting = asyncio.ensure_future(
-            loop.subprocess_exec(
-                lambda: _Pipes(output_bytes, on_output),
-                *command,
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=str(cwd),
-                env={**environ, Tree.MARK: mark},
-                **more,
-            )
+        start = loop.subprocess_exec(
+            lambda: _Pipes(output_bytes, on_output),
+            *command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=str(cwd),
+            env={**environ, Tree.MARK: mark},
+            **more,
         )
         try:
-            transport, pipes = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # The process may be there already, so the start is seen to its end and then undone.
-            starting.add_done_callback(_undo(mark))
-            raise
+            transport, pipes = await started(start, partial(_undo, mark))
         except OSError:
             warden().ended(mark)
             raise
@@ -216,13 +212,8 @@ def _put_into_job(pid: int, limits: ProcessLimits | None, confinement: ExitStack
         psutil.Process(pid).resume()
 
 
-def _undo(mark: str) -> Callable[[asyncio.Future[tuple[asyncio.SubprocessTransport, _Pipes]]], None]:
-    def undo(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Pipes]]) -> None:
-        if starting.cancelled() or starting.exception() is not None:
-            return
-        transport, _ = starting.result()
-        Tree.of(transport.get_pid(), mark).kill()
-        warden().ended(mark)
-        transport.close()
-
-    return undo
+def _undo(mark: str, begun: tuple[asyncio.SubprocessTransport, _Pipes]) -> None:
+    transport, _ = begun
+    Tree.of(transport.get_pid(), mark).kill()
+    warden().ended(mark)
+    transport.close()

@@ -19,6 +19,7 @@ from attrs import frozen
 
 from backtrail_model.study.study import Address
 from backtrail_server.hosting import HostNotStarted
+from backtrail_tracer.starting import started_process
 
 _STOP_S = 10.0
 
@@ -70,13 +71,15 @@ async def _start(model: str, adapter: str, state: Path) -> _Process:
     """A host with a note of its own, so that an editor goes on using the one it has."""
     token = secrets.token_urlsafe(24)
     laid_over = ("--adapter", adapter) if adapter else ()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "backtrail_server", "host", "--port", "0", "--model", model, *laid_over),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        # Ctrl-C is for the study: it ends the host itself, after it has closed its requests.
-        start_new_session=True,
-        env={**os.environ, "BACKTRAIL_TOKEN": token, "BACKTRAIL_STATE": str(state)},
+    process = await started_process(
+        asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "backtrail_server", "host", "--port", "0", "--model", model, *laid_over),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            # Ctrl-C is for the study: it ends the host itself, after it has closed its requests.
+            start_new_session=True,
+            env={**os.environ, "BACKTRAIL_TOKEN": token, "BACKTRAIL_STATE": str(state)},
+        )
     )
     return _Process(process, token)
 
