@@ -315,7 +315,7 @@ async def test_a_host_that_is_gone_is_a_reason_and_no_error() -> None:
 
 
 def test_without_a_client_there_are_mutations() -> None:
-    assert [one.name for one in standard(None)] == ["mutation", "pairs"]
+    assert [one.name for one in standard(None)] == ["mutation", "pairs", "mend"]
 
 
 async def fixed(project: real.Project, *proposers: Proposer) -> list[Fix]:

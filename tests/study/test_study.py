@@ -177,8 +177,8 @@ async def test_a_prompt_that_the_model_refuses_is_a_failure_of_that_item_only(tm
     assert cell(records, "Made/2", "greedy").right
 
 
-async def test_a_program_that_does_not_parse_is_written_anew(tmp_path: Path) -> None:
-    """No edit can be laid over it, so the search has nothing to change; an answer stands for itself."""
+async def test_a_program_that_does_not_parse_is_written_anew_or_mended(tmp_path: Path) -> None:
+    """No edit can be laid over it: an answer stands for itself, and the search mends it."""
     broken = dict(data.MBPP[0], buggy="def area(width, height):\n    return (width * height\n")
     right = data.answer(broken["canonical_solution"])
     with ScriptedHost(reply=lambda _: right) as host:
@@ -188,7 +188,7 @@ async def test_a_program_that_does_not_parse_is_written_anew(tmp_path: Path) -> 
         assert "was never closed" in host.asked("/v1/chat/completions")[0]["messages"][1]["content"]
     assert cell(records, "Made/9@somebody", "greedy", "fact").right
     assert cell(records, "Made/9@somebody", "best-of-2-verified", "fact").verified
-    assert not cell(records, "Made/9@somebody", "search", "fact").verified
+    assert cell(records, "Made/9@somebody", "search", "fact").right
 
 
 async def test_without_a_model_the_search_still_has_its_mutations(tmp_path: Path) -> None:

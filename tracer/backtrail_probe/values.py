@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 else:
     _Table = dict
 
+_UNPARSED = (SyntaxError, IndentationError, TabError)
 _NO_ID = frozenset((*ATOMS, tuple, frozenset, range))
 _NO_LIMIT = 1 << 30
 _SMALL = 1 << 62  # an int below it is rendered at once
@@ -89,6 +90,9 @@ class Renderer:
     def message(self, exc: BaseException) -> str:
         """What `str(exc)` would say, without calling it: exceptions of the user may override it."""
         args = statics.exception_args(exc)
+        if isinstance(exc, SyntaxError) and type(exc) in _UNPARSED:
+            if statics.plain((exc.msg, exc.filename, exc.lineno)):  # "invalid syntax (tides.py, line 3)"
+                return self._redactor.hide(str(exc)[: self._chars * 4])[0]
         own = "__str__" in statics.dict_of(type(exc)) and not statics.is_stdlib(type(exc))
         if not own and len(args) == 1 and type(args[0]) is str and not statics.derives(type(exc), KeyError):
             shown = self._redactor.hide(args[0][: self._chars * 8])[0]

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,12 +23,13 @@ from backtrail_probe.wire import LOG_HEADER_SIZE, LOG_MAGIC
 from backtrail_tracer.assertions import checked
 from backtrail_tracer.fold import Fold
 from backtrail_tracer.rings import has_rings, in_order
-from backtrail_tracer.trace import Status, Trace
+from backtrail_tracer.trace import Failure, Status, Trace
 
 _CHUNK = 512  # records parsed by one call: fast, and one bad record costs only its chunk a second look
 _LOG_BYTES = 256 * 1024 * 1024  # the count is the program's to fake: it must not fill our memory
 _BLOCK = 256 * 1024
 _SOURCE_BYTES = 1_000_000
+_UNPARSED = ("SyntaxError", "IndentationError", "TabError")
 _SOURCES = 200
 
 
@@ -134,7 +135,7 @@ def _collection_paused() -> Iterator[None]:
 def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str]) -> Trace:
     hits, frames, hashes = fold.hits(), fold.frames(), fold.hashes()
     status, message = _outcome(fold, ending)
-    sources = _sources(hashes, overlay)
+    sources = _sources(hashes, overlay) | _unparsed(fold.failures, hashes, overlay)
     return Trace(
         run=uuid.uuid4().hex,
         entry=entry,
@@ -218,6 +219,16 @@ def _sources(hashes: Mapping[Path, str], overlay: Mapping[Path, str]) -> dict[Pa
         if text is not None:
             kept[path] = text
     return kept
+
+
+def _unparsed(
+    failures: Sequence[Failure], hashes: Mapping[Path, str], overlay: Mapping[Path, str]
+) -> dict[Path, str]:
+    """The files that a SyntaxError is about: nothing of them ran, so no hash of them was recorded."""
+    blamed = (one.frames[-1] for one in failures if one.type in _UNPARSED and one.frames)
+    paths = {frame.path for frame in blamed if frame.traced and frame.path not in hashes}
+    texts = {path: overlay.get(path, _text_of(path, None)) for path in sorted(paths)}
+    return {path: text for path, text in texts.items() if text is not None}
 
 
 def _text_of(path: Path, recorded: str | None) -> str | None:

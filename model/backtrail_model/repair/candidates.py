@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from attrs import field, frozen
 
 from backtrail_model.repair.source import Source
 from backtrail_model.testcode import TestCode
+
+_CHECK = re.compile(r"\s*(assert\b|>>> |if\s+__name__\b)")
 
 
 @frozen
@@ -38,9 +42,21 @@ class Original:
         identity(text)
         return cls(path, Source(text), tests)
 
+    @classmethod
+    def broken(cls, path: Path, text: str, tests: TestCode) -> Original:
+        """Of a text that does not parse. Its candidates are judged as a whole."""
+        return cls(path, Source(text), tests)
+
     @property
     def text(self) -> str:
         return self.source.text
+
+    def keeps_tests(self, text: str, first: int, last: int) -> bool:
+        """Whether `text` in the place of `[first:last]` leaves alone what is a test's. Raises SyntaxError."""
+        if self.source.error is not None:
+            return not (_checks(self.text) - _checks(text))
+        protected = self.tests.protected(self.path, text)
+        return protected == self.tests.protected(self.path, self.text[first:last])
 
     @cached_property
     def _spans(self) -> list[tuple[int, int]]:
@@ -124,13 +140,14 @@ def candidate(
     first, last = original.part(start, end)
     part = old[first:start] + replacement + old[end:last]
     try:
-        key, key_before = identity(part), identity(old[first:last])
-        protected = original.tests.protected(original.path, part)
+        key = identity(part)
+        changed = original.source.error is not None or key != identity(old[first:last])
+        keeps_tests = original.keeps_tests(part, first, last)
     except (SyntaxError, ValueError):
         return Rejected("does not parse")
-    if key == key_before:
+    if not changed:
         return Rejected("no change")
-    if protected != original.tests.protected(original.path, old[first:last]):
+    if not keeps_tests:
         return Rejected("changes a test")
     return Candidate(
         path=original.path,
@@ -146,6 +163,11 @@ def candidate(
         prompted=prompted,
         chance=chance,
     )
+
+
+def _checks(text: str) -> Counter[str]:
+    """Lines that check something, in a text that may not parse."""
+    return Counter(line.strip() for line in text.splitlines() if _CHECK.match(line))
 
 
 def whole(original: Original, text: str, **how: object) -> Candidate | Rejected:

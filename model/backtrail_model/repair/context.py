@@ -10,12 +10,15 @@ from attrs import define, field, frozen
 
 from backtrail_model.evidence import DEFAULT, Evidence, gather_from
 from backtrail_model.repair.candidates import Candidate, Original, Prompted
+from backtrail_model.repair.source import error_of
 from backtrail_model.repair.suspects import Suspect, rank
 from backtrail_model.repair.turns import Turns
 from backtrail_model.repair.verdicts import Verdict
 from backtrail_model.testcode import TestCode, test_code
 from backtrail_tracer.slicing import History, Slice, SourceOf, slice_failure
 from backtrail_tracer.trace import Failure, Item, Trace
+
+UNPARSED = ("SyntaxError", "IndentationError", "TabError")
 
 
 @define
@@ -63,6 +66,7 @@ class RepairContext:
     tests: TestCode
     item: Item | None  # the failing test; None when the entry has no items
     seed: int
+    broken: Original | None = None  # the file that did not parse, where that is the failure
     attempts: Attempts = field(factory=Attempts, repr=False)
 
     @property
@@ -80,17 +84,19 @@ def prepare(
     history = History(trace, source_of)
     sliced = slice_failure(history, failure)
     tests = test_code(trace)
-    originals = _originals(history, tests)
+    parsed, broken = _originals(history, tests), _broken(history, failure, tests)
+    originals = {**parsed, broken.path: broken} if broken is not None else parsed
     return RepairContext(
         history=history,
         failure=failure,
         slice=sliced,
         evidence=gather_from(history, failure, sliced, representation),
         originals=originals,
-        suspects=rank(history, failure, sliced, originals),
+        suspects=rank(history, failure, sliced, parsed),
         tests=tests,
         item=next((item for item in trace.items if item.id == failure.item), None),
         seed=seed,
+        broken=broken,
     )
 
 
@@ -106,8 +112,22 @@ def _originals(history: History, tests: TestCode) -> dict[Path, Original]:
     return found
 
 
-def vouching(context: RepairContext, candidate: Candidate) -> int:
-    """How many tests ran the function that a candidate changes. A run without tests counts as one."""
+def _broken(history: History, failure: Failure, tests: TestCode) -> Original | None:
+    """The file of the program that a SyntaxError is about; a test's is never touched."""
+    if failure.type not in UNPARSED or not failure.frames:
+        return None
+    path = failure.frames[-1].path
+    text = history.text(path)
+    if not text or tests.holds(path, "") or error_of(text) is None:
+        return None
+    return Original.broken(path, text, tests)
+
+
+def vouching(context: RepairContext, candidate: Candidate, verdict: Verdict) -> int:
+    """How many tests ran the function that a candidate changes. A run without tests counts as one. Of a file
+    that did not parse, no test could run anything: those that pass now say so for it."""
+    if context.broken is not None:
+        return verdict.passed_count or 1
     return len(_ran(context, candidate)) or 1
 
 

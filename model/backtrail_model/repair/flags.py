@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -20,9 +21,12 @@ EVERYDAY = (None, True, False, "", " ", 100, 1000, *range(11), 0.0, 0.5, 1.0, 2.
 def flags(before: str, after: str, test_source: str) -> tuple[str, ...]:
     """The reasons why a passing edit is not to be preferred; empty for an honest one.
 
-    All three texts are Python; a test source that does not parse is taken to hold no values.
+    `after` is Python; a test source that does not parse is taken to hold no values. Of a text before it that
+    does not parse, no more is known than its words.
     """
-    old, new = ast.parse(before), ast.parse(after)
+    old, new = parsed(before), ast.parse(after)
+    if old is None:
+        return _flags_of_mended(before, new, test_source)
     found = []
     if _special_cases(old, new, test_source):
         found.append(SPECIAL_CASE)
@@ -35,9 +39,31 @@ def flags(before: str, after: str, test_source: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def parsed(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _flags_of_mended(before: str, new: ast.Module, test_source: str) -> tuple[str, ...]:
+    """The same against a text that does not parse, by the words that stand in it."""
+    found = []
+    values = {value for value in _values(new) if value not in before}
+    if not _tested(test_source).isdisjoint(values):
+        found.append(SPECIAL_CASE)
+    if _swallowing(new) > len(re.findall(r"\bexcept\b", before)):
+        found.append(SWALLOWS)
+    if _checks(new) < len(re.findall(r"^\s*(?:assert|raise)\b", before, re.MULTILINE)):
+        found.append(ASSERTION)
+    return tuple(found)
+
+
 def orphans(before: str, after: str) -> int:
-    """How many names an edit leaves written but no longer read: what the program counted is now ignored."""
-    return len(_unread(ast.parse(after)) - _unread(ast.parse(before)))
+    """How many names an edit leaves written but no longer read: what the program counted is now ignored.
+    Nothing is known of a text that did not parse."""
+    old = parsed(before)
+    return len(_unread(ast.parse(after)) - _unread(old)) if old is not None else 0
 
 
 def _unread(tree: ast.Module) -> set[str]:

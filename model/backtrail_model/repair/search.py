@@ -176,7 +176,7 @@ class _Search:
                 verdict,
                 seconds=seconds,
                 flags=flags,
-                vouching=vouching(self.context, candidate),
+                vouching=vouching(self.context, candidate, verdict),
                 remaining=remaining(self.context, candidate, verdict),
             )
             attempts.passed.append(candidate)

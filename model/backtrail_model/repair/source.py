@@ -24,17 +24,23 @@ class Placed(Protocol):
 
 @frozen
 class Source:
-    """A text that parses. Offsets count characters from 0; lines are 1-based."""
+    """A text. Offsets count characters from 0; lines are 1-based. One that does not parse has no statements
+    and no functions."""
 
     text: str = field(repr=False)
 
     @cached_property
+    def error(self) -> SyntaxError | None:
+        """Why it does not parse."""
+        return error_of(self.text)
+
+    @cached_property
     def tree(self) -> ast.Module:
-        return ast.parse(self.text)
+        return ast.parse(self.text if self.error is None else "")
 
     @cached_property
     def statements(self) -> Statements:
-        return statements.parse(self.text)
+        return statements.parse(self.text if self.error is None else "")
 
     @cached_property
     def lines(self) -> list[str]:
@@ -118,6 +124,17 @@ class Source:
         if node is None:
             return 1, max(1, len(self.lines))
         return _first(node), node.end_lineno or node.lineno
+
+
+def error_of(text: str) -> SyntaxError | None:
+    """Why a text does not parse; None when it does. What no parser takes at all is an error at line 1."""
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError) as error:
+        return SyntaxError(str(error), ("", 1, 1, ""))
+    return None
 
 
 def _first(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -10,6 +10,7 @@ from backtrail_model.repair.proposers.base import Asker, Proposer
 from backtrail_model.repair.proposers.compound import Compounds
 from backtrail_model.repair.proposers.infill import Infill
 from backtrail_model.repair.proposers.instruct import Instruct
+from backtrail_model.repair.proposers.mend import Mends, Restore
 from backtrail_model.repair.proposers.mutate import Mutations
 from backtrail_model.repair.proposers.rewrite import Rewrite
 from backtrail_model.repair.proposers.schedule import Schedule
@@ -19,8 +20,10 @@ __all__ = [
     "Compounds",
     "Infill",
     "Instruct",
+    "Mends",
     "Mutations",
     "Proposer",
+    "Restore",
     "Rewrite",
     "Schedule",
     "askers",
@@ -31,11 +34,14 @@ __all__ = [
 def standard(
     client: ModelClient | None, priority: Priority = "person", only: Collection[str] = ()
 ) -> tuple[Proposer, ...]:
-    """Mutations and pairs of them; beside them the model's lane, where the schedule decides who asks next.
+    """Mutations, pairs of them, and mends of what does not parse; beside them the model's lane, where the
+    schedule decides who asks next.
 
-    Without a client there are the mutations only. `only` are names of proposers; none means all.
+    Without a client there is only what needs no model. `only` are names of proposers; none means all.
     """
-    cheap: tuple[Proposer, ...] = (Mutations(), Compounds()) if not only or "mutation" in only else ()
+    cheap: tuple[Proposer, ...] = (
+        (Mutations(), Compounds(), Mends()) if not only or "mutation" in only else ()
+    )
     chosen = (
         [] if client is None else [one for one in askers(client, priority) if not only or one.name in only]
     )
@@ -59,4 +65,5 @@ def askers(client: ModelClient, priority: Priority = "person") -> tuple[Asker, .
         Rewrite(client, kind="correct", chance=0.3, priority=priority),
         Rewrite(client, samples=6, temperature=0.8, chance=0.45, rounds=4, priority=priority),
         Rewrite(client, kind="correct", samples=4, temperature=0.7, chance=0.25, rounds=3, priority=priority),
+        Restore(client, priority=priority),  # asks only where the failure is a file that does not parse
     )
