@@ -256,7 +256,12 @@ CASES: Mapping[str, tuple[Mapping[str, str], str, list[str], str]] = {
         "test_stats.py imports stats",
     ),
     "no Python": ({"notes.md": "# x"}, "notes.md", [], "notes.md is not a Python file"),
-    "a syntax error is the caller's business": ({"a.py": "def (:\n"}, "a.py", [], "no test imports a.py"),
+    "a file with a syntax error and no test": (
+        {"a.py": "def (:\n"},
+        "a.py",
+        [],
+        "a.py does not parse, and no test imports it",
+    ),
     "a test file with a syntax error is a test file": (
         {"test_a.py": "def test_a(:\n"},
         "test_a.py",
@@ -269,7 +274,7 @@ CASES: Mapping[str, tuple[Mapping[str, str], str, list[str], str]] = {
         ["pytest:test_a.py"],
         "test_a.py imports stats",
     ),
-    "null bytes": ({"a.py": "x = '\0'\n"}, "a.py", [], "no test imports a.py"),
+    "null bytes": ({"a.py": "x = '\0'\n"}, "a.py", [], "a.py does not parse, and no test imports it"),
 }
 
 
@@ -395,3 +400,15 @@ def test_no_text_makes_it_raise(text: str, tmp_path: Path) -> None:
     (tmp_path / "test_x.py").write_bytes(text.encode("utf-8", "surrogatepass"))
     for name in ("x.py", "test_x.py"):
         assert discover(tmp_path / name, tmp_path, text=text)
+
+
+def test_a_program_that_does_not_parse_is_run_so_that_its_error_is_shown(tmp_path: Path) -> None:
+    guard = '\n\nif __name__ == "__main__":\n    print(1)\n'
+    root = write(tmp_path.resolve(), {"rates.py": "RATES = {" + guard, "p/__init__.py": ""})
+    write(root, {"p/run.py": "from . import x\nRATES = {" + guard, "plain.py": "RATES = {"})
+    entries = discover(root / "rates.py", root)
+    assert not isinstance(entries, NoEntry) and entries[0].kind == "script"
+    entries = discover(root / "p" / "run.py", root)
+    assert not isinstance(entries, NoEntry) and entries[0].target == ("p.run",)
+    nothing = discover(root / "plain.py", root)
+    assert isinstance(nothing, NoEntry) and "does not parse" in nothing.reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from backtrail_tracer.workspace import Workspace
 
 MOST_TEST_FILES = 20
 """How many test files one entry holds at most."""
+
+
+_GUARD = re.compile(r"^if\s+__name__\s*==\s*[\"']__main__[\"']", re.MULTILINE)
 
 
 @frozen
@@ -117,6 +121,11 @@ def _parse(path: Path, text: str | None) -> _Source:
 
 def _nothing(source: _Source) -> NoEntry:
     name = source.path.name
+    if source.tree is None:
+        return NoEntry(
+            f"{name} does not parse, and no test imports it",
+            f"Mend it, or write a test in test_{name} that imports it: then what is wrong is shown here.",
+        )
     return NoEntry(
         f'no test imports {name}, and it has no doctest and no `if __name__ == "__main__"`',
         f"Write a test in test_{name} that imports it, or name an entry under [tool.backtrail] in "
@@ -286,17 +295,24 @@ def _docstrings(tree: ast.Module) -> Iterator[str]:
 def _main(source: _Source, root: Path) -> Iterator[Entry]:
     path, name = source.path, relative(source.path, root)
     is_package_main = path.name == "__main__.py" and (path.parent / "__init__.py").is_file()
-    if source.tree is None or not (is_package_main or any(map(_is_main, source.tree.body))):
+    if not (is_package_main or _has_guard(source)):
         return
     reason = (
         f"{name} is the program of its package" if is_package_main else f'{name} has `__name__ == "__main__"`'
     )
     top, module = _module_name(path)
-    if module and (is_package_main or _imports_own_package(source.tree, module)):
+    if module and (is_package_main or _imports_own_package(source, module)):
         module = module.removesuffix(".__main__")
         yield Entry(f"module:{module}", MODULE, (module,), (), top, f"python -m {module}", reason, (path,))
     else:
         yield Entry(f"script:{name}", SCRIPT, (str(path),), (), root, f"python {name}", reason, (path,))
+
+
+def _has_guard(source: _Source) -> bool:
+    """In a text that does not parse by its words: it is run all the same, so that its error is shown."""
+    if source.tree is None:
+        return _GUARD.search(source.text) is not None
+    return any(map(_is_main, source.tree.body))
 
 
 def _is_main(node: ast.stmt) -> bool:
@@ -318,10 +334,13 @@ def _module_name(path: Path) -> tuple[Path, str]:
     return folder, ".".join(parts) if len(parts) > 1 else ""
 
 
-def _imports_own_package(tree: ast.Module, module: str) -> bool:
+def _imports_own_package(source: _Source, module: str) -> bool:
     """Whether the file, run by its path, would not find what it imports."""
     top = module.split(".", maxsplit=1)[0]
-    for node in ast.walk(tree):
+    if source.tree is None:
+        own = rf"^\s*(?:from\s+\.|(?:from|import)\s+{re.escape(top)}\b)"
+        return re.search(own, source.text, re.MULTILINE) is not None
+    for node in ast.walk(source.tree):
         if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == top):
             return True
         if isinstance(node, ast.Import) and any(alias.name.split(".")[0] == top for alias in node.names):

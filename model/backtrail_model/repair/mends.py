@@ -157,8 +157,9 @@ def _swapped(lines: Sequence[str], at: int, said: str, column: int) -> Iterator[
 
 def _signs(lines: Sequence[str], at: int, error: SyntaxError) -> Iterator[_Step]:
     """One sign put in or one token taken out, nearest to where the parser gave up first."""
-    said, column = str(error.msg), (error.offset or 1) - 1
-    reach = 4 if any(word in said for word in ENDLESS) else 2
+    said, column, reach = str(error.msg), (error.offset or 1) - 1, 2
+    if any(word in said for word in ENDLESS):  # what was opened there is closed at the end, or further down
+        column, reach = len(lines[at].rstrip()), 4
     wanted = {sign for sign in SIGNS if f"'{sign}'" in said} | set(_closing(said))
     for line in sorted(range(max(0, at - 1), min(len(lines), at + reach)), key=lambda one: abs(one - at)):
         end = len(lines[line].rstrip())
