@@ -29,7 +29,6 @@ _CHUNK = 512  # records parsed by one call: fast, and one bad record costs only 
 _LOG_BYTES = 256 * 1024 * 1024  # the count is the program's to fake: it must not fill our memory
 _BLOCK = 256 * 1024
 _SOURCE_BYTES = 1_000_000
-_UNPARSED = ("SyntaxError", "IndentationError", "TabError")
 _SOURCES = 200
 
 
@@ -225,9 +224,8 @@ def _unparsed(
     failures: Sequence[Failure], hashes: Mapping[Path, str], overlay: Mapping[Path, str]
 ) -> dict[Path, str]:
     """The files that a SyntaxError is about: nothing of them ran, so no hash of them was recorded."""
-    blamed = (one.frames[-1] for one in failures if one.type in _UNPARSED and one.frames)
-    paths = {frame.path for frame in blamed if frame.traced and frame.path not in hashes}
-    texts = {path: overlay.get(path, _text_of(path, None)) for path in sorted(paths)}
+    paths = {path for one in failures if (path := one.unparsed) is not None and path not in hashes}
+    texts = {path: overlay[path] if path in overlay else _text_of(path, None) for path in sorted(paths)}
     return {path: text for path, text in texts.items() if text is not None}
 
 

@@ -195,6 +195,12 @@ class Failure:
         """The innermost frame of the user's code, which is where an editor should point."""
         return next((frame for frame in reversed(self.frames) if frame.traced), None)
 
+    @property
+    def unparsed(self) -> Path | None:
+        """The traced file that does not parse, where that is the failure."""
+        is_syntax = self.type in ("SyntaxError", "IndentationError", "TabError")
+        return self.frames[-1].path if is_syntax and self.frames and self.frames[-1].traced else None
+
 
 @frozen
 class Cap:

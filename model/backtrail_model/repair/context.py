@@ -18,8 +18,6 @@ from backtrail_model.testcode import TestCode, test_code
 from backtrail_tracer.slicing import History, Slice, SourceOf, slice_failure
 from backtrail_tracer.trace import Failure, Item, Trace
 
-UNPARSED = ("SyntaxError", "IndentationError", "TabError")
-
 
 @define
 class Attempts:
@@ -114,11 +112,9 @@ def _originals(history: History, tests: TestCode) -> dict[Path, Original]:
 
 def _broken(history: History, failure: Failure, tests: TestCode) -> Original | None:
     """The file of the program that a SyntaxError is about; a test's is never touched."""
-    if failure.type not in UNPARSED or not failure.frames:
-        return None
-    path = failure.frames[-1].path
-    text = history.text(path)
-    if not text or tests.holds(path, "") or error_of(text) is None:
+    path = failure.unparsed
+    text = history.text(path) if path is not None else ""
+    if path is None or not text or tests.holds(path, "") or error_of(text) is None:
         return None
     return Original.broken(path, text, tests)
 

@@ -20,9 +20,9 @@ from backtrail_model.repair.headless import headers
 from backtrail_model.repair.source import error_of
 
 STEPS = 4
-MOST_PARSED = 1500
-MOST_CHARS = 3_000_000
-"""What is parsed in all: 1,500 small files, or a file of 100 kB thirty times."""
+MOST_PARSED = 600
+MOST_CHARS = 1_500_000
+"""What is parsed in all: 600 small files, or a file of 100 kB fifteen times."""
 NEAREST = 40
 """Places in a line where a sign is put in or a token taken out."""
 NO_PROGRESS = 0.15
@@ -35,7 +35,7 @@ _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
 @frozen
 class Mend:
-    """`text` parses; `note` says what was done, `weight` (at most 1) how likely it was meant."""
+    """A text, some steps away; `note` says what was done, `weight` (at most 1) how likely it was meant."""
 
     text: str
     note: str
@@ -43,37 +43,41 @@ class Mend:
 
 
 @frozen
-class _Step:
+class _Partly:
+    """Steps that were taken. `line` is where the parser gave up before the last of them."""
+
     text: str
-    note: str
-    weight: float
+    notes: tuple[str, ...] = ()
+    line: int = 0
+
+    def then(self, step: Mend, line: int) -> _Partly:
+        # The same step once more (a second bracket in another line) is one habit, told once.
+        notes = self.notes if self.notes[-1:] == (step.note,) else (*self.notes, step.note)
+        return _Partly(step.text, notes, line)
 
 
 def mends(text: str, tests: Sequence[str] = ()) -> Iterator[Mend]:
     """The likeliest first; nothing for a text that parses. `tests` are sources that use what the file
     defines: they tell the names and the number of arguments of what has lost its head."""
     numbers, seen = count(), {text}
-    queue = [(-1.0, next(numbers), text, ("", ""), 0)]
+    queue = [(-1.0, next(numbers), _Partly(text))]
     for _ in range(min(MOST_PARSED, MOST_CHARS // (len(text) + 1))):
         if not queue:
             return
-        lost, _, here, (note, last), reached = heapq.heappop(queue)
-        error = error_of(here)
+        lost, _, here = heapq.heappop(queue)
+        error = error_of(here.text)
         if error is None:
-            if note and not _returns_to_nobody(ast.parse(here)):
-                yield Mend(here, note, -lost)
+            if here.notes and not _returns_to_nobody(ast.parse(here.text)):
+                yield Mend(here.text, "; ".join(here.notes), -lost)
             continue
-        if note.count("; ") + bool(note) >= STEPS:
+        if len(here.notes) == STEPS:
             continue
         line = error.lineno or 0
-        trust = 1.0 if not note or line > reached else NO_PROGRESS
-        for step in _steps(here, error, tests):
+        trust = 1.0 if line > here.line else NO_PROGRESS
+        for step in _steps(here.text, error, tests):
             if step.text not in seen:
                 seen.add(step.text)
-                # The same step once more (a second bracket in another line) is one habit, told once.
-                told = note if step.note == last else "; ".join(filter(None, [note, step.note]))
-                entry = (told, step.note)
-                heapq.heappush(queue, (lost * trust * step.weight, next(numbers), step.text, entry, line))
+                heapq.heappush(queue, (lost * trust * step.weight, next(numbers), here.then(step, line)))
 
 
 def _returns_to_nobody(node: ast.AST) -> bool:
@@ -83,7 +87,7 @@ def _returns_to_nobody(node: ast.AST) -> bool:
     return isinstance(node, ast.Return) or any(map(_returns_to_nobody, ast.iter_child_nodes(node)))
 
 
-def _steps(text: str, error: SyntaxError, tests: Sequence[str]) -> Iterator[_Step]:
+def _steps(text: str, error: SyntaxError, tests: Sequence[str]) -> Iterator[Mend]:
     lines = text.split("\n")
     at = min(max(error.lineno or 1, 1), len(lines)) - 1
     yield from _without_fences(lines)
@@ -95,17 +99,17 @@ def _steps(text: str, error: SyntaxError, tests: Sequence[str]) -> Iterator[_Ste
         yield from _left_out(lines, at, str(error.msg))
 
 
-def _without_fences(lines: Sequence[str]) -> Iterator[_Step]:
+def _without_fences(lines: Sequence[str]) -> Iterator[Mend]:
     """Marks of a code block in markdown, which come with what is pasted."""
     kept = [line for line in lines if not line.lstrip().startswith("```")]
     if len(kept) < len(lines):
-        yield _Step("\n".join(kept), "takes out the marks of a code block", 0.9)
+        yield Mend("\n".join(kept), "takes out the marks of a code block", 0.9)
 
 
-def _moved(lines: Sequence[str], at: int, said: str, tests: Sequence[str]) -> Iterator[_Step]:
+def _moved(lines: Sequence[str], at: int, said: str, tests: Sequence[str]) -> Iterator[Mend]:
     if "tab" in said:
         spaced = "\n".join(lines)
-        yield from (_Step(spaced.expandtabs(size), "turns tabs into spaces", 0.9) for size in (4, 8))
+        yield from (Mend(spaced.expandtabs(size), "turns tabs into spaces", 0.9) for size in (4, 8))
     here, above = _indent(lines[at]), _above(lines, at)
     block = range(at, _block_end(lines, at))
     if said.startswith("expected an indented block"):
@@ -123,27 +127,27 @@ def _moved(lines: Sequence[str], at: int, said: str, tests: Sequence[str]) -> It
                 )
 
 
-def _indented(lines: Sequence[str], at: int, block: range, above: int) -> Iterator[_Step]:
+def _indented(lines: Sequence[str], at: int, block: range, above: int) -> Iterator[Mend]:
     """A header with nothing under it: the lines that follow are its body, or it has none yet."""
     deeper = above + 4 - _indent(lines[at])
     if deeper > 0 and lines[at].strip():
         yield _shifted(lines, range(at, at + 1), deeper, "indents the body", 0.6)
         for end in range(at + 2, block.stop + 1):
             yield _shifted(lines, range(at, end), deeper, "indents the body", 0.55)
-    yield _Step("\n".join([*lines[:at], " " * (above + 4) + "pass", *lines[at:]]), "adds an empty body", 0.2)
+    yield Mend("\n".join([*lines[:at], " " * (above + 4) + "pass", *lines[at:]]), "adds an empty body", 0.2)
 
 
-def _headed(lines: Sequence[str], block: range, tests: Sequence[str]) -> Iterator[_Step]:
+def _headed(lines: Sequence[str], block: range, tests: Sequence[str]) -> Iterator[Mend]:
     """A body whose `def` is gone."""
     rest = "\n".join([*lines[: block.start], *lines[block.stop :]])
     for header in headers("\n".join(lines[block.start : block.stop]), rest, tests):
         # The empty line where the head may have stood is taken for it.
         start = block.start - (block.start > 0 and not lines[block.start - 1].strip())
         text = "\n".join([*lines[:start], header.text, *lines[block.start :]])
-        yield _Step(text, f"adds `{header.text}`", header.weight)
+        yield Mend(text, f"adds `{header.text}`", header.weight)
 
 
-def _swapped(lines: Sequence[str], at: int, said: str, column: int) -> Iterator[_Step]:
+def _swapped(lines: Sequence[str], at: int, said: str, column: int) -> Iterator[Mend]:
     """One sign in the place of another: the message names both."""
     line = lines[at]
     if "does not match" in said:
@@ -155,7 +159,7 @@ def _swapped(lines: Sequence[str], at: int, said: str, column: int) -> Iterator[
         yield _replaced(lines, at, new, "compares with `==`", 0.9)
 
 
-def _signs(lines: Sequence[str], at: int, error: SyntaxError) -> Iterator[_Step]:
+def _signs(lines: Sequence[str], at: int, error: SyntaxError) -> Iterator[Mend]:
     """One sign put in or one token taken out, nearest to where the parser gave up first."""
     said, column, reach = str(error.msg), (error.offset or 1) - 1, 2
     if any(word in said for word in ENDLESS):  # what was opened there is closed at the end, or further down
@@ -179,12 +183,12 @@ def _signs(lines: Sequence[str], at: int, error: SyntaxError) -> Iterator[_Step]
                 yield _replaced(lines, line, new, said_of, 0.6 * near)
 
 
-def _left_out(lines: Sequence[str], at: int, said: str) -> Iterator[_Step]:
+def _left_out(lines: Sequence[str], at: int, said: str) -> Iterator[Mend]:
     """A text that breaks off, or a line that is no Python: what a last resort leaves of it."""
     without = [*lines[:at], *lines[at + 1 :]]
-    yield _Step("\n".join(without), f"takes out line {at + 1}", 0.06)
+    yield Mend("\n".join(without), f"takes out line {at + 1}", 0.06)
     if any(word in said for word in ENDLESS):
-        yield _Step("\n".join([*lines[:at], ""]), f"ends before line {at + 1}, which breaks off", 0.05)
+        yield Mend("\n".join([*lines[:at], ""]), f"ends before line {at + 1}, which breaks off", 0.05)
 
 
 def _closing(said: str) -> Iterator[str]:
@@ -228,13 +232,13 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _shifted(lines: Sequence[str], block: range, by: int, note: str, weight: float) -> _Step:
+def _shifted(lines: Sequence[str], block: range, by: int, note: str, weight: float) -> Mend:
     def moved(line: str) -> str:
         return " " * max(0, _indent(line) + by) + line.lstrip() if line.strip() else line
 
     new = [moved(line) if number in block else line for number, line in enumerate(lines)]
-    return _Step("\n".join(new), note, weight)
+    return Mend("\n".join(new), note, weight)
 
 
-def _replaced(lines: Sequence[str], at: int, new: str, note: str, weight: float) -> _Step:
-    return _Step("\n".join([*lines[:at], new, *lines[at + 1 :]]), note, min(0.9, weight))
+def _replaced(lines: Sequence[str], at: int, new: str, note: str, weight: float) -> Mend:
+    return Mend("\n".join([*lines[:at], new, *lines[at + 1 :]]), note, min(0.9, weight))
