@@ -12,12 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtrail_model.client import ModelClient
 from backtrail_model.repair import Fix, repair, standard
 from backtrail_model.repair.candidates import Original, Rejected, whole
 from backtrail_model.repair.mends import mends
+from backtrail_model.repair.proposers import Proposer, Restore, Schedule
 from backtrail_model.testcode import TestCode
 from backtrail_tracer.verify import Verifier
 from tests.model import real
+from tests.scripted_host import ScriptedHost, knows
 
 TIDES = """
 def highest(levels):
@@ -61,12 +64,12 @@ BROKEN = {
 }
 
 
-async def repaired(folder: Path, source: str) -> list[Fix]:
+async def repaired(folder: Path, source: str, *proposers: Proposer) -> list[Fix]:
     project = await real.run(folder, {"tides.py": source, "test_tides.py": TESTS}, "tides.py")
     context = project.context()
     assert context.broken is not None
     async with Verifier(project.session, project.entry) as verifier:
-        search = repair(context, standard(None), verifier, budget_s=60, settle_s=1)
+        search = repair(context, proposers or standard(None), verifier, budget_s=60, settle_s=1)
         async with aclosing(search) as running:
             return [fix async for fix in running]
 
@@ -88,6 +91,22 @@ async def test_the_message_and_the_text_are_those_of_the_broken_file(tmp_path: P
     (failure,) = project.trace.failures
     assert failure.message == "expected ':' (tides.py, line 5)"
     assert project.trace.sources[project.folder / "tides.py"] == source
+
+
+@pytest.mark.parametrize("way", ["the line", "the file"])
+async def test_a_model_writes_a_line_or_the_file_anew(way: str, tmp_path: Path) -> None:
+    source = TIDES.replace(*BROKEN["a colon"], 1)
+    fill, reply = (
+        (knows(TIDES), "I cannot.") if way == "the line" else (lambda *_: "?", f"```python\n{TIDES}```")
+    )
+    with ScriptedHost(fill=fill, reply=lambda _: reply) as host:
+        async with ModelClient(host.url, host.token) as client:
+            fixes = await repaired(tmp_path, source, Schedule([Restore(client)]))
+        if way == "the file":
+            question = str(host.asked("/v1/chat/completions")[0]["messages"])
+            assert "expected ':'" in question and "span(LEVELS) == 2.5" in question
+    assert fixes[-1].candidate.text == TIDES
+    assert fixes[-1].proposer == "restore"
 
 
 @pytest.mark.parametrize("lost", BROKEN)

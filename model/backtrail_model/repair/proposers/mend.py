@@ -168,7 +168,12 @@ class Restore:
             async for answer in done:
                 for text in standing_alone(answer.text):
                     made = whole(
-                        broken, text, proposer=self.name, note="file", promise=self.chance, prompted=prompted
+                        broken,
+                        f"{text.rstrip()}\n",
+                        proposer=self.name,
+                        note="file",
+                        promise=self.chance,
+                        prompted=prompted,
                     )
                     for one in accepted(made):
                         yield one
