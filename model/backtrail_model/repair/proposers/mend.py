@@ -25,6 +25,7 @@ CHANCE = 0.6
 LONGEST = 80
 """Lines of a file; a longer one is nothing that a small model writes anew."""
 AROUND_CHARS = 1500
+LONGEST_TEST = 4 * BUDGET  # characters, in whole lines
 LINE_TOKENS = 48
 ROUNDS = 4
 LEAST_TOKENS, MOST_TOKENS = 200, 700
@@ -180,7 +181,10 @@ class Restore:
 
     def _test(self, context: RepairContext) -> str:
         """Where the file could not be imported no test began: all of them together tell what is wanted."""
-        return "\n\n".join(_tests(context))[: BUDGET * 4] or shown(context.evidence.test, BUDGET)
+        text = "\n\n".join(_tests(context))
+        if len(text) > LONGEST_TEST:
+            text = text[:LONGEST_TEST].rpartition("\n")[0]
+        return text or shown(context.evidence.test, BUDGET)
 
     def _options(self, samples: int) -> str:
         return f"{samples} samples"
