@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from backtrail_model.repair.candidates import Original
+from backtrail_model.repair.source import parsed
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -39,7 +40,7 @@ def texts(original: Original, answer: str) -> Iterator[str]:
 def standing_alone(answer: str) -> Iterator[str]:
     """The code of an answer to a program that does not parse, which nothing can be laid over."""
     for code in map(textwrap.dedent, _FENCE.findall(answer) or [answer]):
-        if (tree := _parsed(code)) is not None and any(isinstance(node, Definition) for node in tree.body):
+        if (tree := parsed(code)) is not None and any(isinstance(node, Definition) for node in tree.body):
             yield code
 
 
@@ -69,7 +70,7 @@ def _indented(code: str, indent: str) -> list[str]:
 def _code(original: Original, code: str) -> Iterator[str]:
     """Definitions that the file has are replaced; imports and helpers that it lacks are added to it."""
     code = textwrap.dedent(code)
-    if (tree := _parsed(code)) is None:
+    if (tree := parsed(code)) is None:
         return
     text, added = original.text, []
     known = {node.name for node in ast.walk(original.source.tree) if isinstance(node, Definition)}
@@ -82,13 +83,6 @@ def _code(original: Original, code: str) -> Iterator[str]:
             added.append(ast.get_source_segment(code, node) or "")
     if text != original.text:
         yield _with_added(text, added)
-
-
-def _parsed(code: str) -> ast.Module | None:
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError):
-        return None
 
 
 def _with_added(text: str, added: Sequence[str]) -> str:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
+from backtrail_model.repair.source import parsed
+
 SPECIAL_CASE = "special-cases the test's values"
 SWALLOWS = "swallows an exception"
 ASSERTION = "removes an assertion or a check that raises"
@@ -37,13 +39,6 @@ def flags(before: str, after: str, test_source: str) -> tuple[str, ...]:
     elif _assertions(old) - _assertions(new):
         found.append(WEAKENED)
     return tuple(found)
-
-
-def parsed(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError):
-        return None
 
 
 def _flags_of_mended(before: str, new: ast.Module, test_source: str) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from textwrap import dedent, indent
 
 from attrs import define, field, frozen
 
+from backtrail_model.repair.source import parsed
+
 MOST_NAMES = 4
 MOST_ORDERS = 24
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
@@ -30,16 +32,17 @@ Calls = dict[str, list[list[ast.expr]]]
 def headers(body: str, rest: str, tests: Sequence[str]) -> Iterator[Header]:
     """Heads for `body`, the likeliest first. `rest` is the file without it; `tests` use what the file
     defines. Nothing when the body is none, or nobody asks for a function that is missing."""
-    inside = _parsed("def _():\n" + indent(dedent(body), "    "))
+    inside = parsed("def _():\n" + indent(dedent(body), "    "))
     if inside is None:
         return
-    around = [tree for tree in (_parsed(rest), *map(_parsed, tests)) if tree is not None]
+    file = parsed(rest)
+    around = [tree for tree in (file, *map(parsed, tests)) if tree is not None]
     reads = _Reads.of(inside.body[0])
     defined = _defined(around) | set(dir(builtins))
     calls = _calls([inside, *around])
     missing = [name for name in [*calls, *_imported(around)] if name not in defined]
     wanted = list(dict.fromkeys(missing))
-    known = _bound_at_the_top(rest) | set(dir(builtins)) | set(wanted)
+    known = _Reads.bound_by(file.body if file is not None else []) | set(dir(builtins)) | set(wanted)
     parameters = [one for one in reads if one not in known]
     for rank, name in enumerate(wanted[:MOST_NAMES]):
         arities = {len(arguments) for arguments in calls.get(name, ())}
@@ -65,13 +68,6 @@ def _names(node: ast.AST) -> set[str]:
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
 
-def _parsed(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
 def _defined(trees: Sequence[ast.Module]) -> set[str]:
     """Names that are bound anywhere; what is imported from a file by name may be the very one it lacks."""
     found: set[str] = set()
@@ -85,11 +81,6 @@ def _defined(trees: Sequence[ast.Module]) -> set[str]:
         elif isinstance(node, ast.Import):
             found |= {(one.asname or one.name).partition(".")[0] for one in node.names}
     return found
-
-
-def _bound_at_the_top(rest: str) -> set[str]:
-    tree = _parsed(rest)
-    return set() if tree is None else _Reads.bound_by(tree.body)
 
 
 def _calls(trees: Sequence[ast.Module]) -> Calls:

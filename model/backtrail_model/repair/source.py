@@ -126,6 +126,14 @@ class Source:
         return _first(node), node.end_lineno or node.lineno
 
 
+def parsed(text: str) -> ast.Module | None:
+    """The tree of a text; None when no parser takes it."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def error_of(text: str) -> SyntaxError | None:
     """Why a text does not parse; None when it does. What no parser takes at all is an error at line 1."""
     try:
