@@ -329,8 +329,9 @@ def _blamed(refused: HostRefused, request: Json) -> str | None:
     if refused.status not in (400, 422, 501):
         return None
     present = [field for field in OPTIONAL_FIELDS if field in request]
-    if refused.param is not None:
-        return refused.param if refused.param in present else None
+    if refused.param is not None:  # vLLM gives the way to it: "body.priority"
+        named = refused.param.rpartition(".")[2]
+        return named if named in present else None
     return next((field for field in present if re.search(rf"(?<!\w){field}(?!\w)", str(refused))), None)
 
 

@@ -39,3 +39,16 @@ async def test_transformers_serve_takes_no_field_it_does_not_know() -> None:
 async def test_transformers_serve_lists_no_model_that_it_was_pinned_to() -> None:
     said = await played("transformers_serve")
     assert said.models == ("the host lists no model",)
+
+
+async def test_vllm_names_the_way_to_the_field_that_it_does_not_know() -> None:
+    said = await played("vllm")
+    assert said.models == ("smollm2-135m",)
+    assert said.chat == "I'm glad of you!"
+    assert len(said.samples) == 2
+    assert said.degraded == (
+        "the server knows no priorities",
+        "the server does not fill in the middle, so the model's own tokens are used",
+    )
+    assert "we do not know how to ask smollm2-135m" in said.middle
+    assert "The model `no-such-model` does not exist" in said.unknown

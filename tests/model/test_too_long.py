@@ -20,7 +20,14 @@ NEAREST = "L6#1"
 REFUSALS = {
     "ours": {"error": {"message": "the context holds 512", "code": "context_length_exceeded"}},
     "llama.cpp": {"error": {"code": 400, "message": "too big", "type": "exceed_context_size_error"}},
-    "vLLM": {"error": {"message": "This model's maximum context length is 512 tokens. However, …"}},
+    "vLLM": {
+        "error": {
+            "message": "This model's maximum context length is 512 tokens. However, your prompt contains …",
+            "type": "BadRequestError",
+            "param": "input_tokens",
+            "code": 400,
+        }
+    },
 }
 
 
