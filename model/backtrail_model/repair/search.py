@@ -27,9 +27,9 @@ from backtrail_model.repair.verdicts import Observer, Verdict, Verifier
 from backtrail_model.repair.votes import Votes
 
 SETTLE_S = 3.0
-BLIND_SETTLE_S = 20.0
+BLIND_SETTLE_S = 10.0
 """What independent proposals do not agree on has to wait longer for a better one: it may fit the tests by
-chance."""
+chance. Where one test alone is for it, the budget is used up: every further opinion counts."""
 PATIENT = 8.0
 LATE = 0.05
 """A candidate that came to its limit gets another chance, much later, with a much longer one."""
@@ -57,14 +57,13 @@ async def repair(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> AsyncGenerator[Fix, None]:
     """Yields fixes, each better than the one before. Ends when the candidates or the budget end, or
-    `settle_s` after the first fix that proposals agree on, `blind_settle_s` after any first
-    fix (the same where no model takes part); not after one with which tests that run the changed
-    function still fail. `at_once` candidates run side by side. Closing the
+    `settle_s` after the first fix that proposals agree on, `blind_settle_s` after one that at least
+    several tests are for (`settle_s` after any where no model takes part); not after one with which tests
+    that run the changed function still fail. `at_once` candidates run side by side. Closing the
     generator stops the models, the runs and everything else. Raises what a proposer or the verifier raises.
     """
-    if not any(proposer.lane == "model" for proposer in proposers):
-        blind_settle_s = settle_s
-    limits = (budget_s, settle_s, max(settle_s, blind_settle_s))
+    alone = not any(proposer.lane == "model" for proposer in proposers)
+    limits = _Limits(budget_s, settle_s, *((settle_s,) * 2 if alone else (blind_settle_s, budget_s)))
     search = _Search(context, Judge(context, verifier), on_progress or (lambda _: None), limits)
     lanes = _lanes(proposers)
     context.attempts.turns.making = sum(lane[0].lane == "cheap" for lane in lanes)
@@ -90,12 +89,23 @@ def _lanes(proposers: Sequence[Proposer]) -> list[list[Proposer]]:
     return list(lanes.values())
 
 
+@frozen
+class _Limits:
+    """Seconds: in all; after the first fix that proposals agree on; after one that several tests are for;
+    after one that has little evidence."""
+
+    budget: float
+    agreed: float
+    vouched: float
+    little: float
+
+
 @define(eq=False)
 class _Search:
     context: RepairContext
     judge: Judge
     report: Callable[[Progress], None]
-    limits: tuple[float, float, float]  # seconds: in all, after an agreed fix, after any
+    limits: _Limits
     started: float = field(factory=time.monotonic)
     producing: int = 0  # lanes that are not done
     running: int = 0  # candidates under verification
@@ -223,10 +233,9 @@ class _Search:
             self._first_at = self._first_at or now
             if best.agreed >= AGREED:
                 self._agreed_at = self._agreed_at or now
-        budget, settle, blind = self.limits
-        if best is not None and not best.little:
-            blind = max(settle, blind / 2)  # several tests are for it
-        ends = [(self.started, budget), (self._agreed_at, settle), (self._first_at, blind)]
+        limits = self.limits
+        patience = limits.little if best is None or best.little else limits.vouched
+        ends = [(self.started, limits.budget), (self._agreed_at, limits.agreed), (self._first_at, patience)]
         return min(since + seconds for since, seconds in ends if since is not None)
 
     def _is_news(self, best: Fix) -> bool:

@@ -153,7 +153,7 @@ async def _search(
                 shown,
                 place.root,
                 place.settings,
-                on_progress=lambda words: status.update(f"searching for a fix: {escape(words)}"),
+                on_progress=lambda words: status.update(_searching(words, outcome)),
                 on_prompt=outcome.prompts.append,
                 on_trouble=lambda words: outcome.notes.append(
                     f"The model could not be asked further: {words}."
@@ -165,7 +165,18 @@ async def _search(
                     outcome.fix = fix
     except HostError as error:
         outcome.notes.append(f"The search ended early: {error}")
+    except asyncio.CancelledError:
+        # Ctrl-C cancels this task. What was found until then is not lost.
+        task = asyncio.current_task()
+        if outcome.fix is None or task is None or task.uncancel():
+            raise
+        outcome.notes.append("Stopped before the search had ended. This is the best fix until then.")
     outcome.seconds = time.monotonic() - began
+
+
+def _searching(words: str, outcome: Outcome) -> str:
+    hint = "; Ctrl-C takes the best so far" if outcome.fix is not None else ""
+    return f"searching for a fix: {escape(words)}{hint}"
 
 
 def _apply(outcome: Outcome) -> None:

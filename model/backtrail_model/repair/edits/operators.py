@@ -23,6 +23,10 @@ def compare(source: Source, node: ast.Compare) -> Iterator[Edit]:
             yield from shifted(source, right, 0.35)
             yield from shifted(source, left, 0.2)
     yield replace(source, node, f"not ({source.slice(node)})", "negated", 0.4)
+    if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
+        first, second = (in_brackets(source, operand) for operand in operands)
+        swapped = f"{second} {COMPARE_TOKENS[type(node.ops[0])]} {first}"
+        yield replace(source, node, swapped, "operands swapped", 0.5)
 
 
 def binary(source: Source, node: ast.BinOp) -> Iterator[Edit]:
@@ -44,6 +48,16 @@ def binary(source: Source, node: ast.BinOp) -> Iterator[Edit]:
         for halved in ("/ 2", "// 2"):
             yield replace(source, node, f"({source.slice(node)}) {halved}", f"half of it ({halved})", 0.3)
     yield from _regrouped(source, node, token)
+    yield from _shortened(source, node)
+
+
+def _shortened(source: Source, node: ast.BinOp) -> Iterator[Edit]:
+    """a + b for a + b + c + d: more than one operand was too many."""
+    inner, kept = node.left, node.left
+    while isinstance(inner, ast.BinOp) and type(inner.op) is type(node.op):
+        if inner is not kept:
+            yield replace(source, node, source.slice(inner), "only the first operands", 0.3)
+        inner = inner.left
 
 
 def _regrouped(source: Source, node: ast.BinOp, token: str) -> Iterator[Edit]:

@@ -30,10 +30,21 @@ def constant(source: Source, node: ast.Constant, scope: Scope) -> Iterator[Edit]
     elif value in ("", " "):
         other = "' '" if value == "" else "''"
         yield replace(source, node, other, f"{value!r} → {other}", 0.3)
+    elif isinstance(value, str):
+        yield from _cased(source, node, value)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         same = [text for text in scope.constants if type(ast.literal_eval(text)) is type(value)]
         for text in [text for text in same if text != repr(value)][:MOST_CONSTANTS]:
             yield replace(source, node, text, f"{value!r} → {text}", 0.35)
+
+
+def _cased(source: Source, node: ast.Constant, value: str) -> Iterator[Edit]:
+    """The same word in other letters. In an f-string a constant has no quotes of its own."""
+    if not value.isidentifier() or source.slice(node)[-1:] not in ("'", '"'):
+        return
+    for other in dict.fromkeys((value.capitalize(), value.lower(), value.upper())):
+        if other != value:
+            yield replace(source, node, repr(other), f"{value!r} → {other!r}", 0.25)
 
 
 def _number(source: Source, node: ast.Constant, value: int) -> Iterator[Edit]:
