@@ -84,17 +84,24 @@ def test_each_way_gives_the_product(parts, way: str, rows: int, with_bias: bool)
     assert (got.float() - expected).abs().max() < 0.02
 
 
-def test_the_head_is_exact_where_it_matters() -> None:
+@pytest.mark.parametrize("kernel", ["packed", "bytes"])
+def test_the_head_is_exact_where_it_matters(kernel: str, tmp_path: Path) -> None:
     """Against the whole product: the best token, and the logits of the likeliest."""
-    from backtrail_model.host import head, kernels
+    from backtrail_model.host import compiled, head, kernels
+    from backtrail_model.host.store import Store
 
-    if not kernels.multiplies_packed():
+    if kernel == "packed" and not kernels.multiplies_packed():
         pytest.skip("this CPU has no AVX512-BF16, or bitsandbytes' library is not there")
+    if kernel == "bytes" and isinstance(why := compiled.library(), str):
+        pytest.skip(why)
     generator = torch.manual_seed(2)
     weight = torch.randn(4096, 256, generator=generator).bfloat16()
     hidden = torch.randn(64, 256, generator=generator).bfloat16()
     expected = hidden.float() @ weight.float().T
-    short = head.ShortlistHead(weight, head.near(weight))
+    if kernel == "packed":
+        short = head.ShortlistHead(weight, head.packed(weight, Store(tmp_path)))
+    else:
+        short, hidden = head.ShortlistHead(weight, head.in_bytes(weight, Store(tmp_path))), hidden.float()
     got = short(hidden)
     assert torch.equal(got.argmax(-1), expected.argmax(-1))
     best = expected.topk(5, dim=-1).indices
@@ -130,8 +137,11 @@ def test_transformers_reads_the_same_model(small_folder: Path, small, exact) -> 
     with torch.inference_mode():
         expected = theirs(ids).logits[0].float()
         got, quick = all_logits(exact.model, ids), all_logits(small.model, ids)
-    assert torch.equal(expected.argmax(-1), got.argmax(-1))
-    assert torch.equal(expected.argmax(-1), quick.argmax(-1))
+    best = got.topk(2).values
+    clear = best[:, 0] - best[:, 1] > 0.5  # the others may fall either way: theirs rounds as it goes
+    assert clear.sum() >= 4
+    assert torch.equal(expected.argmax(-1)[clear], got.argmax(-1)[clear])
+    assert torch.equal(expected.argmax(-1)[clear], quick.argmax(-1)[clear])
     assert (expected - got).abs().mean() < 0.3  # theirs rounds to bfloat16 in each layer
 
 

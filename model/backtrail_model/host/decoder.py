@@ -14,6 +14,7 @@ from attrs import frozen
 from torch.nn.functional import embedding, scaled_dot_product_attention, silu
 
 from backtrail_model.host.architecture import Architecture
+from backtrail_model.host.attention import attention
 from backtrail_model.host.cache import KeyValues
 from backtrail_model.host.fixed import FixedKeyValues
 from backtrail_model.host.passing import Passing
@@ -53,6 +54,7 @@ class Decoder:
         self._norm = tensors["model.norm.weight"]
         self.layers = [_layer(f"model.layers.{number}.", tensors, linear) for number in range(config.layers)]
         self.device, self.dtype = self._norm.device, self._norm.dtype
+        self._attention = attention(self.device, self.dtype, config.head_size)
         steps = torch.arange(0, config.head_size, 2, dtype=torch.float32, device=self.device)
         self._frequencies = config.rope_base ** (-steps / config.head_size)
 
@@ -71,7 +73,7 @@ class Decoder:
         tokens = ids.shape[1]
         cache.reserve(tokens)
         places = self._places(cache, tokens)
-        x = embedding(ids.to(self.device), self._embeddings)
+        x = embedding(ids.to(self.device), self._embeddings).to(self.dtype)
         for number, layer in enumerate(self.layers):
             x = x + self._attend(self._normed(x, layer.before_attention), number, layer, cache, places)
             gate, up = layer.gate_up(self._normed(x, layer.before_mlp)).chunk(2, dim=-1)
@@ -102,6 +104,8 @@ class Decoder:
         turned = rotate(turned, places.cos, places.sin)
         queries, new_keys = turned.split([config.heads, config.kv_heads], dim=1)
         keys, values = cache.write(number, new_keys, qkv[:, config.heads + config.kv_heads :])
+        if self._attention is not None and isinstance(cache, KeyValues):
+            return layer.out(self._attention(queries, keys, values, cache.pads))
         grouped = queries.reshape(rows, config.kv_heads, -1, config.head_size)
         seen = scaled_dot_product_attention(grouped, keys, values, attn_mask=places.mask)
         seen = seen.view(rows, config.heads, tokens, config.head_size).transpose(1, 2)
@@ -110,7 +114,8 @@ class Decoder:
     def _places(self, cache: Cache, tokens: int) -> Places:
         """Where the next tokens stand: their rotations, and what each may look at."""
         positions = cache.positions(tokens)
-        mask = None if tokens == 1 and cache.sees_all else self._mask(cache, positions)
+        unmasked = self._attention is not None or (tokens == 1 and cache.sees_all)
+        mask = None if unmasked else self._mask(cache, positions)
         if cache.pads is not None:
             positions = positions - cache.pads.to(self.device)[:, None]
         angles = positions[..., None].float() * self._frequencies

@@ -159,6 +159,10 @@ def nf4_linear(
     """
     if not keep:
         return DenseLinear([weight.expand(0, weight.rows, dtype) for weight in weights], bias)
+    from backtrail_model.host import integer  # which takes its weights from here
+
+    if dtype == torch.float32 and all(integer.fits(weight) for weight in weights):
+        return integer.IntegerLinear(weights, bias)
     if dtype == torch.bfloat16 and all(fits_kernel(weight) for weight in weights):
         return PackedLinear(weights, bias, store(lambda: pack(weights)))
     return DeviceLinear(weights, bias, dtype)

@@ -19,13 +19,14 @@ from attrs import frozen
 from safetensors import safe_open
 
 from backtrail_model.fetching.files import WeightsError
-from backtrail_model.host import architecture, head, kernels
+from backtrail_model.host import architecture, compiled, head, integer, kernels
 from backtrail_model.host.adapter import Adapter
 from backtrail_model.host.architecture import Architecture
 from backtrail_model.host.linear import DenseLinear, Nf4Weight, nf4_linear
 from backtrail_model.host.store import Store
 
 Tensors = Mapping[str, torch.Tensor | Nf4Weight]
+WIDE = ("model.embed_tokens.weight", "lm_head.weight")
 
 
 @frozen
@@ -59,8 +60,14 @@ def choose_form() -> Form:
         return Form(
             "cpu", torch.bfloat16, True, "no GPU; this CPU multiplies straight from NF4 (AVX512-BF16)"
         )
+    missing = compiled.library()
+    if not isinstance(missing, str):
+        return Form("cpu", torch.float32, True, "no GPU; this CPU multiplies NF4 as bytes (AVX2)")
     return Form(
-        "cpu", torch.float32, False, "no GPU, and no AVX512-BF16: NF4 is expanded to float32, which is slow"
+        "cpu",
+        torch.float32,
+        False,
+        f"no GPU, no AVX512-BF16, and {missing}: NF4 is expanded to float32, which is slow",
     )
 
 
@@ -124,9 +131,12 @@ def _layers_of(
 def _head(known: Architecture, tensors: Mapping[str, torch.Tensor], form: Form, store: Store) -> head.Head:
     weight = tensors["model.embed_tokens.weight" if known.tied else "lm_head.weight"]
     rows, columns = weight.shape
-    if form.device == "cpu" and form.nf4 and kernels.multiplies(rows, columns):
-        return head.ShortlistHead(weight, store.get("head", (rows, columns), lambda: head.near(weight)))
-    return head.FullHead(weight)
+    if form.device == "cpu" and form.nf4:
+        if form.dtype == torch.bfloat16 and kernels.multiplies(rows, columns):
+            return head.ShortlistHead(weight, head.packed(weight, store))
+        if form.dtype == torch.float32 and columns % integer.BLOCK == 0:
+            return head.ShortlistHead(weight, head.in_bytes(weight, store))
+    return head.FullHead(weight.to(form.dtype))
 
 
 def tensors(folder: Path, form: Form) -> Tensors:
@@ -144,8 +154,13 @@ def tensors(folder: Path, form: Form) -> Tensors:
                 name, _, part = key.partition(".weight.")
                 groups[f"{name}.weight" if part else key][part] = archive.get_tensor(key)
         for name, parts in groups.items():
-            found[name] = parts[""].to(form.dtype) if len(parts) == 1 else _packed(parts)
+            found[name] = _plain(name, parts[""], form) if len(parts) == 1 else _packed(parts)
     return found
+
+
+def _plain(name: str, tensor: torch.Tensor, form: Form) -> torch.Tensor:
+    """In the form's type; embeddings and head, of which a step needs few rows, stay mapped as they are."""
+    return tensor if form.nf4 and name in WIDE else tensor.to(form.dtype)
 
 
 def _packed(parts: dict[str, torch.Tensor]) -> Nf4Weight:
@@ -200,7 +215,11 @@ def _of_transformers(folder: Path, tensors: Tensors, form: Form, laid: Adapter) 
             )
             model.set_submodule(path, laid.over([path], layer, [value.rows]))
         elif f"{path}.weight" == name or not isinstance(tensors.get(f"{path}.weight"), Nf4Weight):
-            setattr(model.get_submodule(path), leaf, torch.nn.Parameter(value, requires_grad=False))
+            setattr(
+                model.get_submodule(path),
+                leaf,
+                torch.nn.Parameter(value.to(form.dtype), requires_grad=False),
+            )
     model.tie_weights()
     if empty := [name for name, value in model.named_parameters() if value.is_meta]:
         raise _incomplete(folder, empty[0])

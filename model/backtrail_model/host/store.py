@@ -27,7 +27,8 @@ SPARE_BYTES = 1 << 30
 
 @frozen(eq=False)
 class Packed:
-    """Weights in the order of the kernel: `nibbles` [rows, columns / 2], `scales` [columns / block, rows]."""
+    """Weights in the order of a kernel: `nibbles` [rows, columns / 2], `scales` [columns / block, rows] for
+    bitsandbytes' and [rows, columns / block] for ours."""
 
     nibbles: torch.Tensor
     scales: torch.Tensor
@@ -49,7 +50,7 @@ class Store:
         nibbles, scales = self._held.get(f"{name}.nibbles"), self._held.get(f"{name}.scales")
         rows, columns = shape
         if nibbles is not None and scales is not None and nibbles.shape == (rows, columns // 2):
-            return Packed(nibbles, scales, columns // scales.shape[0])
+            return Packed(nibbles, scales, rows * columns // scales.numel())
         made = make()
         self._held |= {f"{name}.nibbles": made.nibbles, f"{name}.scales": made.scales}
         self._made = True
