@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from backtrail_model.host.generate import accepted
-from backtrail_model.host.sampling import Sampling, nucleus, pick, score
+from backtrail_model.host.sampling import LIKELY, Sampling, draw, nucleus, pick, score
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,19 @@ from backtrail_model.host.sampling import Sampling, nucleus, pick, score
 def test_nucleus(top_p: float, kept: list[int]) -> None:
     left = nucleus(torch.tensor([0.2, 0.45, 0.05, 0.3]), top_p)
     assert left.nonzero().flatten().tolist() == kept
+
+
+def test_a_nucleus_of_many_tokens() -> None:
+    """More than the few that are ordered first."""
+    flat = torch.full((4 * LIKELY,), 1 / (4 * LIKELY))
+    assert int((nucleus(flat, 0.75) > 0).sum()) == 3 * LIKELY
+
+
+def test_tokens_are_drawn_by_their_weight() -> None:
+    weights, generator = torch.tensor([0.0, 2.0, 0.0, 6.0, 0.0]), Sampling(seed=1).generator(0)
+    drawn = [draw(weights, generator) for _ in range(4000)]
+    assert set(drawn) == {1, 3}
+    assert 0.72 < drawn.count(3) / len(drawn) < 0.78
 
 
 def test_a_sample_has_its_own_random_numbers() -> None:

@@ -2,7 +2,8 @@
 
 An unreachable hub must cost seconds, not minutes: it is asked once with a short timeout, and the
 answer is remembered for a while. A GGUF file, whose size and checksum we know, is fetched by `resume.py`;
-a folder of safetensors by huggingface_hub.
+a folder of safetensors by huggingface_hub. What speaks HTTP is imported late: it takes half a second, which
+who has the weights already need not wait for.
 """
 
 from __future__ import annotations
@@ -11,10 +12,7 @@ import json
 import time
 from pathlib import Path
 
-import httpx
-
 from backtrail_model.catalogue import Model
-from backtrail_model.fetching import resume
 from backtrail_model.fetching.files import Progress, WeightsError, disk_errors, locked, sha256
 
 CONNECT_SECONDS = 3.0
@@ -71,6 +69,8 @@ def _remembered(state: Path) -> str | None:
 
 
 def _ask(endpoint: str, state: Path) -> str | None:
+    import httpx
+
     try:
         httpx.head(endpoint, timeout=httpx.Timeout(CONNECT_SECONDS))
     except httpx.HTTPError as error:
@@ -115,6 +115,8 @@ def download_file(model: Model, target: Path, progress: Progress) -> None:
     Raises WeightsError if the download breaks or the checksum differs.
     """
     from huggingface_hub import get_token, hf_hub_url
+
+    from backtrail_model.fetching import resume
 
     assert model.gguf is not None
     token = get_token()

@@ -25,6 +25,7 @@ from backtrail_model.host.prompts import Prompts
 
 PORT = 8763
 PREFIX_BYTES = 256 << 20
+WARM_TOKENS = 32
 CONTEXT_RESERVE = 2 << 30
 """Bytes of a GPU left for 8k tokens of context, activations and other programs."""
 
@@ -98,8 +99,11 @@ def build(loaded: Loaded, name: str, reason: str, token: str, *, waiting: int = 
 
 
 def warm_up(host: Host) -> None:
-    """Run every kind of pass once, so that the first request finds code and weights in memory."""
-    task = Task(host.engine.prompts.plain("def f(x):\n    return x\n") * 20, max_tokens=2)
+    """Run every kind of pass once, so that the first request finds code and weights in memory.
+
+    A short prompt, but of enough tokens for `linear.DENSE_FROM_ROWS`: who waits for the start waits for it.
+    """
+    task = Task((host.engine.prompts.plain("def f(x):\n    return x\n") * 8)[:WARM_TOKENS], max_tokens=2)
     with torch.inference_mode():
         for _ in host.engine.lane.generate(task, lambda sample: True):
             pass
