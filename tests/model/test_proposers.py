@@ -12,7 +12,15 @@ from backtrail_model.client import ModelClient
 from backtrail_model.evidence import endless, gather
 from backtrail_model.repair import Fix, RepairContext, prepare, repair, standard
 from backtrail_model.repair.candidates import Candidate
-from backtrail_model.repair.proposers import Infill, Instruct, Mutations, Proposer, Rewrite, Schedule
+from backtrail_model.repair.proposers import (
+    Completion,
+    Infill,
+    Instruct,
+    Mutations,
+    Proposer,
+    Rewrite,
+    Schedule,
+)
 from backtrail_tracer.trace import Item
 from backtrail_tracer.verify import Verifier
 from tests.model import real
@@ -243,6 +251,30 @@ async def test_a_function_is_written_anew_from_what_it_says() -> None:
     assert "    return twice(a) + RATE * b\n" in one.text
     assert one.text.index("def twice(x):") < one.text.index("def f(a, b):")
     assert "The sum of both" in one.text
+
+
+async def test_a_body_is_continued_from_the_head_and_the_check() -> None:
+    with ScriptedHost(fill=lambda before, after: "    both = a + b\n    return both * RATE\n") as host:
+        async with ModelClient(host.url, host.token) as client:
+            one, *same = await proposed(Completion(client), failing(SHOP, 12))
+    asked = host.asked("/v1/completions")[0]
+    prompt = asked["prompt"]
+    assert prompt.endswith(
+        '"""\nThe sum of both, times the rate.\n\nassert f(1, 2) == 3\n"""\ndef f(a, b):\n'
+    )
+    assert "RATE = 3" in prompt and "a - RATE" not in prompt
+    assert "suffix" not in asked and asked["n"] == 8
+    assert (
+        '    """The sum of both, times the rate."""\n    both = a + b\n    return both * RATE\n' in one.text
+    )
+    assert {each.key for each in same} == {one.key}
+
+
+async def test_without_a_docstring_there_is_nothing_to_continue_from() -> None:
+    with ScriptedHost() as host:
+        async with ModelClient(host.url, host.token) as client:
+            assert await proposed(Completion(client), failing("def f(a, b):\n    return a\n", 2)) == []
+    assert host.requests == []
 
 
 async def test_a_correction_sees_the_function_and_what_happened() -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.repair.proposers.base import Asker, Proposer
+from backtrail_model.repair.proposers.completion import Completion
 from backtrail_model.repair.proposers.compound import Compounds
 from backtrail_model.repair.proposers.infill import Infill
 from backtrail_model.repair.proposers.instruct import Instruct
@@ -17,6 +18,7 @@ from backtrail_model.repair.proposers.schedule import Schedule
 from backtrail_model.transport import is_loopback
 
 __all__ = [
+    "Completion",
     "Compounds",
     "Infill",
     "Instruct",
@@ -63,6 +65,7 @@ def askers(client: ModelClient, priority: Priority = "person") -> tuple[Asker, .
         Rewrite(client, chance=0.4, priority=priority),
         # What a person would paste into a chat: what one answer repairs, the search is not to miss.
         Rewrite(client, kind="correct", chance=0.3, priority=priority),
+        Completion(client, priority=priority),
         Rewrite(client, samples=6, temperature=0.8, chance=0.45, rounds=4, priority=priority),
         Rewrite(client, kind="correct", samples=4, temperature=0.7, chance=0.25, rounds=3, priority=priority),
         Restore(client, priority=priority),  # asks only where the failure is a file that does not parse

@@ -6,10 +6,8 @@ copies it. So the first kind of question does not show the old body at all.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
-from pathlib import Path
 from textwrap import dedent
 from typing import Literal
 
@@ -21,31 +19,18 @@ from backtrail_model.errors import HostError
 from backtrail_model.evidence import BUDGET, shorter
 from backtrail_model.fitting import until_it_fits
 from backtrail_model.repair.answers import texts
-from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
+from backtrail_model.repair.candidates import Candidate, Prompted, whole
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
 from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
 from backtrail_model.repair.proposers.instruct import as_text
+from backtrail_model.repair.proposers.target import Target, target_of
 from backtrail_model.repair.shown_test import shown
 
 Kind = Literal["specification", "correct"]
 LEAST_TOKENS, MOST_TOKENS = 200, 500
-LONGEST = 60
-"""Lines of a function; a longer one is nothing that a small model writes anew."""
 ROOMS = (BUDGET, *(room for room in shorter.ROOM if room))
 """Tokens of the test that is shown: those of the evidence's budget, fewer where the prompt is too long."""
-
-
-@frozen
-class Target:
-    """The function to be written: where it stands, its text, and its head up to the docstring."""
-
-    original: Original
-    line: int
-    text: str
-    head: str
-    indent: str  # of its body
-    has_docstring: bool
 
 
 @frozen
@@ -78,7 +63,7 @@ class Rewrite:
         if target is None:
             return
         # Without a docstring there is only the name to go by.
-        known = 1.0 if target.has_docstring or self.kind == "correct" else 0.4
+        known = 1.0 if target.docstring or self.kind == "correct" else 0.4
         for turn in range(self.rounds):
             yield Task(
                 kind=f"{self.name} {self.kind} {self.samples}",
@@ -149,38 +134,3 @@ class Rewrite:
 
     def _options(self) -> str:
         return f"{self.samples} samples at temperature {self.temperature}"
-
-
-def target_of(context: RepairContext) -> Target | None:
-    """The function with the most suspicion in it; none when it is too long to be written anew."""
-    weights: dict[tuple[Path, int], float] = {}
-    for suspect in context.suspects:
-        if suspect.statement.function != "<module>":
-            original = context.originals[suspect.path]
-            function = _function(original, suspect.line)
-            if function is not None:
-                key = (suspect.path, function.lineno)
-                weights[key] = weights.get(key, 0.0) + suspect.score
-    for (path, line), _ in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
-        original = context.originals[path]
-        function = _function(original, line)
-        if function is not None and (function.end_lineno or line) - line <= LONGEST:
-            return _target(original, function)
-    return None
-
-
-def _function(original: Original, line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """The outermost function around a line."""
-    around = (n for n in original.source.functions if n.lineno <= line <= (n.end_lineno or n.lineno))
-    return next(around, None)
-
-
-def _target(original: Original, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Target:
-    source = original.source
-    first = source.line_start(node.lineno)
-    text = source.text[first : source.line_start((node.end_lineno or node.lineno) + 1)]
-    documented = ast.get_docstring(node) is not None
-    body = node.body[1] if documented and len(node.body) > 1 else node.body[0]
-    end = source.line_start(body.lineno) if not documented or len(node.body) > 1 else first + len(text)
-    head = source.text[first:end].rstrip() + "\n"
-    return Target(original, node.lineno, text, head, source.indentation(body.lineno), documented)
