@@ -21,8 +21,11 @@ from typing import Any
 from backtrail_model import weights
 
 # The host's package comes before torch: it sets how threads wait for each other.
+from backtrail_model.host import serve
+from backtrail_model.host.drafts import Pace
 from backtrail_model.host.generate import Counters, Lane, Task, torch
 from backtrail_model.host.head import SHORTLIST, ShortlistHead
+from backtrail_model.host.integer import IntegerLinear
 from backtrail_model.host.linear import PackedLinear
 from backtrail_model.host.load import load
 from backtrail_model.host.passing import whole
@@ -49,7 +52,10 @@ class Bench:
         self.fresh()
 
     def fresh(self) -> None:
-        self.lane = Lane(self.loaded.model, Prefixes(256 << 20), Counters())
+        self.lane = self.lane_of(Prefixes(256 << 20))
+
+    def lane_of(self, prefixes: Prefixes) -> Lane:
+        return Lane(self.loaded.model, prefixes, Counters(), Pace(serve.costs(self.loaded.form)))
 
     def run(self, ids: list[int], max_tokens: int, **options: Any) -> tuple[float, float, int]:
         """Seconds to the first token, seconds for the rest, and how many tokens came."""
@@ -82,7 +88,7 @@ def prefill(bench: Bench, runs: int) -> None:
     kept = bench.lane.prefixes
 
     def warm() -> float:
-        bench.lane = Lane(bench.loaded.model, kept, Counters())
+        bench.lane = bench.lane_of(kept)
         other = [*text[:700], *text[1000:1200]]
         other[-1] = int(time.perf_counter_ns() % 1000) + 100  # a new ending each time
         other[700] = int(time.perf_counter_ns() % 997) + 100  # so that only 700 tokens are shared
@@ -195,6 +201,8 @@ def cold_start(model: str, runs: int, tokens: int) -> None:
 def layer_costs(bench: Bench, runs: int) -> None:
     """The two ways of a linear layer by rows: why `linear.DENSE_FROM_ROWS` is what it is."""
     layers = getattr(bench.loaded.model, "layers", None)
+    if layers and isinstance(layer := layers[0].gate_up, IntegerLinear):
+        byte_costs(layer, runs)
     if not layers or not isinstance(layer := layers[0].gate_up, PackedLinear):
         return
     size = f"{len(layer.packed.nibbles)}x{layer.in_features}"
@@ -204,6 +212,14 @@ def layer_costs(bench: Bench, runs: int) -> None:
         packed = median(lambda x=x: timed(lambda: layer.multiply_packed(x)), runs * 3)
         dense = median(lambda x=x: timed(lambda: layer.multiply_dense(x)), runs * 3)
         print(f"{rows:44} {1e3 * packed:8.2f} {1e3 * dense:10.2f}")
+
+
+def byte_costs(layer: IntegerLinear, runs: int) -> None:
+    """One layer by our own kernel, by rows: what `drafts.BYTES` begins with."""
+    print(f"linear layer {layer.out_features}x{layer.in_features}, ms by rows:   bytes")
+    for rows in (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 320):
+        x = torch.randn(rows, layer.in_features)
+        print(f"{rows:44} {1e3 * median(lambda x=x: timed(lambda: layer(x)), runs * 5):8.2f}")
 
 
 def timed(call: Callable[[], Any]) -> float:

@@ -41,6 +41,19 @@ def test_special_tokens_in_the_code_are_plain_text(coder: Running) -> None:
     ]
 
 
+def test_holes_of_one_file_share_what_stands_before_them(coder: Running) -> None:
+    code = "def mean(values):\n    count = len(values)\n    total = sum(values)\n    return total / count\n"
+
+    def hole(line: str) -> int:
+        before, _, after = code.partition(line)
+        body = {"prompt": before, "suffix": after, "max_tokens": 4, "temperature": 0}
+        answer = coder.client.post("/v1/completions", json=body).json()
+        return int(answer["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+    hole("total / count")
+    assert hole("sum(values)") >= 15  # the lines above the upper hole
+
+
 def test_samples_of_a_hole_share_its_prompt(coder: Running) -> None:
     before = coder.counter("forward_passes_total")
     body = {

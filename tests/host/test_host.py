@@ -103,6 +103,32 @@ def test_the_same_seed_gives_the_same_samples(running: Running) -> None:
     assert first == again != other
 
 
+@pytest.mark.parametrize("fields", [{"temperature": 0}, {"temperature": 2, "top_p": 0}])
+def test_no_temperature_or_no_nucleus_is_greedy(running: Running, fields: dict[str, Any]) -> None:
+    greedy = texts(ask(running, temperature=0))
+    assert texts(ask(running, seed=3, **fields)) == greedy
+    assert texts(ask(running, seed=3, temperature=2)) != greedy
+
+
+def test_metrics_tell_what_was_chosen_and_what_it_saved(running: Running) -> None:
+    saved = ("accepted_tokens_total", "drafted_passes_total", "reused_tokens_total")
+    modes = ("plain", "drafts", "batch", "together")
+
+    def decoded() -> int:
+        text = running.client.get("/metrics").text
+        return sum(running.counter("decoded_total", mode=mode) for mode in modes if f'"{mode}"' in text)
+
+    before, requests = [running.counter(name) for name in saved], decoded()
+    repeated = {"prompt": "red green blue " * 12, "max_tokens": 12, "temperature": 0}
+    ask(running, **repeated)
+    ask(running, **repeated, n=4)
+    now = [running.counter(name) for name in saved]
+    accepted, drafted, reused = (after - then for after, then in zip(now, before, strict=True))
+    assert accepted >= drafted > 0  # the copy was guessed
+    assert reused > 30  # the prompt was read once
+    assert decoded() == requests + 2
+
+
 def test_greedy_samples_are_equal(running: Running) -> None:
     assert len(set(texts(ask(running, n=3)))) == 1
 

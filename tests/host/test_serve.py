@@ -58,6 +58,28 @@ def test_a_signal_ends_it_in_the_middle_of_a_generation(
     assert not (tmp_path / "host.json").exists()
 
 
+@pytest.mark.model
+def test_prompts_and_answers_are_not_written_anywhere(served: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Neither of a request that is answered, nor of one that is refused, nor of one that fails."""
+    assert served.stdout is not None
+    served.stdout.readline()
+    note = json.loads((tmp_path / "host.json").read_text())
+    headers = {"Authorization": f"Bearer {note['token']}"}
+    secret, url = "quetzalcoatl", f"{note['url']}/v1/completions"
+    with httpx.Client(headers=headers, timeout=60) as client:
+        assert client.post(url, json={"prompt": f"{secret} is", "max_tokens": 3}).status_code == 200
+        assert client.post(url, json={"prompt": secret, "colour": secret}).status_code == 400
+        assert client.post(url, content=f'{{"prompt": "{secret}'.encode()).status_code == 400
+        late = {"X-Backtrail-Deadline": "0"}
+        assert client.post(url, json={"prompt": secret}, headers=late).status_code == 504
+    served.terminate()
+    said, complained = served.communicate(timeout=30)
+    assert secret not in said + complained
+    assert not any(
+        secret in path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()
+    )
+
+
 def outcome(tmp_path: Path, *arguments: object) -> tuple[int, str]:
     process = start(tmp_path, *arguments)
     _, said = process.communicate(timeout=60)

@@ -9,13 +9,17 @@ with the most tokens for the time, by the costs and by the acceptance that were 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
 LONGEST_MATCH = 16
 LONGEST_DRAFT = 15
 FAST, SLOW = 0.3, 0.05
+PACKED = {1: 1.0, 2: 1.05, 3: 1.1, 4: 1.2, 5: 1.8, 8: 2.4, 16: 4.5}
+"""On a CPU with AVX512-BF16: bitsandbytes' kernel takes rows by four, so four cost little more than one."""
+BYTES = {1: 1.0, 2: 1.15, 4: 1.6, 8: 2.8, 16: 5.2}
+"""By our own kernel (`integer.py`), which is bound by memory for one row and by arithmetic from four on."""
 
 
 @frozen
@@ -75,13 +79,11 @@ class Lookup:
 class Pace:
     """What passes cost by their rows, and how often drafts hold; both learnt while decoding.
 
-    It begins with rough costs for a CPU with AVX512-BF16, in units of a pass over one row: bitsandbytes'
-    kernel takes rows by four, so four cost little more than one and five much more. bench/model_host.py
-    prints a layer's costs by rows.
+    It begins with rough costs by rows, in units of a pass over one; bench/model_host.py prints a layer's.
     """
 
-    def __init__(self) -> None:
-        self._costs = {1: 1.0, 2: 1.05, 3: 1.1, 4: 1.2, 5: 1.8, 8: 2.4, 16: 4.5}
+    def __init__(self, costs: Mapping[int, float] = PACKED) -> None:
+        self._costs = dict(costs)
         self._unit: float | None = None  # seconds for one row, as things are now
         self._holds = [0.3, 0.5, 0.7, 0.85]  # by the length of the match: 1, 2, 3 to 5, more
 

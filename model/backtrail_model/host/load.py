@@ -56,19 +56,19 @@ def choose_form() -> Form:
     """The form that is fastest on this machine."""
     if torch.cuda.is_available():
         return Form("cuda", torch.bfloat16, True, f"GPU {torch.cuda.get_device_name()}")
+    return cpu_form("no GPU")
+
+
+def cpu_form(why: str) -> Form:
+    """The form that is fastest on this machine's CPU; `why` it is not the GPU."""
     if kernels.multiplies_packed():
-        return Form(
-            "cpu", torch.bfloat16, True, "no GPU; this CPU multiplies straight from NF4 (AVX512-BF16)"
-        )
+        reason = f"{why}; this CPU multiplies straight from NF4 (AVX512-BF16)"
+        return Form("cpu", torch.bfloat16, True, reason)
     missing = compiled.library()
     if not isinstance(missing, str):
-        return Form("cpu", torch.float32, True, "no GPU; this CPU multiplies NF4 as bytes (AVX2)")
-    return Form(
-        "cpu",
-        torch.float32,
-        False,
-        f"no GPU, no AVX512-BF16, and {missing}: NF4 is expanded to float32, which is slow",
-    )
+        return Form("cpu", torch.float32, True, f"{why}; this CPU multiplies NF4 as bytes (AVX2)")
+    reason = f"{why}, no AVX512-BF16, and {missing}: NF4 is expanded to float32, which is slow"
+    return Form("cpu", torch.float32, False, reason)
 
 
 def load(folder: Path, form: Form | None = None, adapter: Path | None = None) -> Loaded:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from attrs import frozen
 
-
 LIKELY = 256
 """As many of the likeliest tokens are ordered first: nearly always they hold the nucleus."""
 

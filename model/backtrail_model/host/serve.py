@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
@@ -17,9 +18,10 @@ import uvicorn
 
 from backtrail_model import catalogue, hostfile, weights
 from backtrail_model.host.app import Host, Served
+from backtrail_model.host.drafts import BYTES, PACKED, Pace
 from backtrail_model.host.engine import Engine
 from backtrail_model.host.generate import Counters, Lane, Task
-from backtrail_model.host.load import Loaded, load
+from backtrail_model.host.load import Form, Loaded, cpu_form, load
 from backtrail_model.host.prefixes import Prefixes
 from backtrail_model.host.prompts import Prompts
 
@@ -54,7 +56,7 @@ def main(
         name, reason = choose_model(model)
         listener = _listen(host, port)
         folder = weights.prepare(name, progress)
-        loaded = load(folder, adapter=adapter)
+        loaded = load_where_it_fits(folder, adapter)
     except weights.WeightsError as error:
         _say(f"backtrail host: {error}")
         return 1
@@ -63,6 +65,19 @@ def main(
         return 1
     token = token or os.environ.get("BACKTRAIL_TOKEN") or secrets.token_urlsafe(24)
     return _serve(build(loaded, name, reason, token), listener, token, quiet)
+
+
+def load_where_it_fits(folder: Path, adapter: Path | None = None) -> Loaded:
+    """The model in the form that is fastest; on the CPU if the GPU has no memory for it, and then it says so.
+
+    Raises WeightsError.
+    """
+    try:
+        return load(folder, adapter=adapter)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+    form = cpu_form("the GPU has too little free memory for this model")
+    return load(folder, form, adapter)
 
 
 def choose_model(model: str) -> tuple[str, str]:
@@ -83,7 +98,7 @@ def choose_model(model: str) -> tuple[str, str]:
 
 def build(loaded: Loaded, name: str, reason: str, token: str, *, waiting: int = 64) -> Host:
     """A host around a loaded model, its lane started."""
-    lane = Lane(loaded.model, Prefixes(PREFIX_BYTES), Counters())
+    lane = Lane(loaded.model, Prefixes(PREFIX_BYTES), Counters(), Pace(costs(loaded.form)))
     prompts = Prompts(loaded.tokenizer, loaded.model.config)
     known = catalogue.find(name)
     served = Served(
@@ -96,6 +111,12 @@ def build(loaded: Loaded, name: str, reason: str, token: str, *, waiting: int = 
         version=_version(),
     )
     return Host(Engine(lane, prompts, waiting=waiting), served, token)
+
+
+def costs(form: Form) -> Mapping[int, float]:
+    """What passes cost by their rows, to begin with."""
+    in_bytes = form.device == "cpu" and form.nf4 and form.dtype == torch.float32
+    return BYTES if in_bytes else PACKED
 
 
 def warm_up(host: Host) -> None:
