@@ -93,12 +93,19 @@ def _whole(records: Iterable[list[Any]]) -> Iterator[list[Any]]:
     for record in records:
         if record[0] == "call":
             codes[record[1]] = record[3]
+        elif record[0] == "item":
+            hits.clear()
         elif record[0] == "line":
-            hits[codes[record[1]], record[2]], time = record[3], record[4]
+            at = codes[record[1]], record[2]
+            if record[3] is None:
+                record[3] = hits.get(at, 0) + 1
+            hits[at], time = record[3], record[4]
         if record[0] == "again":
-            _, frame, line, changed = record
-            hits[codes[frame], line] += 1
-            yield ["line", frame, line, hits[codes[frame], line], time, changed, False]
+            _, frame, line, changed, *told = record
+            time = told[0] if told else time
+            at = codes[frame], line
+            hits[at] = hits.get(at, 0) + 1
+            yield ["line", frame, line, hits[at], time, changed, False]
         else:
             yield record
 

@@ -77,3 +77,47 @@ def test_old_and_new_interpreter(sources: list[str]) -> None:
     for number, source in enumerate(sources):
         name = f"p{number}.py"
         assert old.steps(name) == new.steps(name), source
+
+
+ENDS_OF_LOOPS = """
+    class Three:
+        at = 0
+        def __iter__(self):
+            return self
+        def __next__(self):
+            self.at += 1
+            if self.at > 3:
+                raise StopIteration(self.at)
+            return self.at
+    def produce(n):
+        for each in range(n):
+            yield each
+        return n
+    def delegate(n):
+        got = yield from produce(n)
+        return got
+    def work():
+        total = 0
+        for n in produce(2):
+            total += n
+        for n in delegate(2):
+            total += n
+        for n in Three():
+            total += n
+        return total
+    work()
+    next(iter(Three()))
+    next(produce(0), None)
+"""
+
+
+@pytest.mark.parametrize("version", [".".join(map(str, v)) for v in sorted(pythons.found()) if v >= (3, 12)])
+def test_the_end_of_a_loop_is_no_exception(tmp_path: Path, version: str) -> None:
+    """Although `sys.monitoring` tells of one where a generator returned a value."""
+    by_monitoring, by_settrace = (
+        run_probe(tmp_path, ENDS_OF_LOOPS, version=version, recorder=recorder)
+        for recorder in ("monitoring", "settrace")
+    )
+    assert events(by_monitoring) == events(by_settrace)
+    assert not [step for step in by_monitoring.steps() if step.startswith("work") and "!" in step]
+    assert "Three.__next__:9 !StopIteration" in by_monitoring.steps()

@@ -35,7 +35,7 @@ def call(frame: int = 1, code: int = 1, parent: int | None = None, **arguments: 
     return ["call", frame, parent, code, 1, 10, {k: value(v) for k, v in arguments.items()}, False]
 
 
-def line(number: int, hit: int = 1, frame: int = 1, gap: bool = False, **changed: Any) -> list[Any]:
+def line(number: int, hit: int | None = 1, frame: int = 1, gap: bool = False, **changed: Any) -> list[Any]:
     return ["line", frame, number, hit, 20, {k: value(v) for k, v in changed.items()}, gap]
 
 

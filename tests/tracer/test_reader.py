@@ -207,6 +207,21 @@ def test_a_record_that_makes_no_sense_is_a_loose_end_and_the_next_is_read(record
     assert [hit.line for hit in made.hits] == [2]
 
 
+def test_a_short_record_may_be_the_first_of_its_line() -> None:
+    made = trace(
+        code(), call(), line(2, hit=16), ["again", 1, 3, {}], ["again", 1, 2, {}], ["again", 1, 3, {}]
+    )
+    assert [(hit.line, hit.number) for hit in made.hits] == [(2, 16), (3, 1), (2, 17), (3, 2)]
+    assert made.loose_ends == ()
+
+
+def test_hits_without_a_number_are_counted_in_each_item() -> None:
+    one, two = (["item", number, f"test_{number}", None, 0] for number in (1, 2))
+    made = trace(code(), one, call(), line(2, hit=None), line(2, hit=None), two, call(2), line(2, 2, frame=2),
+                 line(2, hit=None, frame=2), call(3), line(3, hit=None, frame=3))  # fmt: skip
+    assert [hit.number for hit in made.hits] == [1, 2, 2, 3, 1]
+
+
 def test_torn_lines() -> None:
     log = lines_of(BEGIN, FILE, code(), call()) + b'["line",1,2,1,\n' + b"\xff\xfe\n" + lines_of(line(3))
     made = read(log, "e", Ending())

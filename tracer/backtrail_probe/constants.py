@@ -5,7 +5,7 @@
 
 import _signal  # type: ignore[import-not-found,unused-ignore]  # `signal` makes an enum of them first
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a field or an event changes its meaning. Both sides refuse another version."""
 
 # How a log file begins: magic, then a number of bytes of whole records, little-endian, then the lines.
@@ -14,6 +14,12 @@ VERSION = 2
 # and a last line without its end is one that the program was killed in.
 LOG_MAGIC = b"BTLOG001"
 LOG_HEADER_SIZE = 16
+
+# Where every hit is kept there is a file of this ending beside the log, of numbers that tell of most of them
+# (see `wire.py`). What a word says of a variable; and words that tell of no hit:
+WORDS = ".words"
+INT, REAL, TEXT = 1, 2, 3
+FRAME, TIME = 1, 2
 
 # The kinds of entry that the probe knows how to run.
 PYTEST, DOCTEST, SCRIPT, MODULE = "pytest", "doctest", "script", "module"

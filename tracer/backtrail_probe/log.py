@@ -14,11 +14,11 @@ import mmap
 import os
 from time import perf_counter_ns
 
-from .constants import LOG_HEADER_SIZE, LOG_MAGIC
+from .constants import LOG_HEADER_SIZE, LOG_MAGIC, WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable, Optional
 
 UNBOUNDED = 1 << 30
 """What "no limit" comes to: a sparse file of 1 GiB, of which only written pages take room."""
@@ -39,19 +39,38 @@ class Log:
 
     def __init__(self, path: str, limit: int = 0) -> None:
         """Raises OSError when the file cannot be made or mapped."""
+        self._path = path
         self._size = max(limit or UNBOUNDED, 2 * RESERVE)
         self.limit = limit or UNBOUNDED
         self.t0 = perf_counter_ns()
-        self._use(*_map_file(path, self._size), LOG_HEADER_SIZE)
+        self.words: Optional[Words] = None
+        self._use(_map_file(path, self._size, self._size - RESERVE, self._size), LOG_HEADER_SIZE)
         self._rest[:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
 
-    def _use(self, events: Any, rest: Any, at: int) -> None:
+    def _use(self, maps: "list[Any]", at: int) -> None:
         """Two maps of one file: of the room for events, and of all of it."""
-        self._events, self._rest = events, rest
-        self._count = memoryview(rest).cast("Q")
+        self._events, self._rest = maps
+        self._count = memoryview(self._rest).cast("Q")
         self._full = False  # events had all their room, and what comes now is behind it
-        events.seek(at)
-        self.write = events.write
+        self._events.seek(at)
+        self.write = self._events.write
+
+    def add_words(self, placed: "Callable[[], int]") -> "Words":
+        """Makes the file of words (see `hot.py`); `placed` tells how many stand there. Raises OSError."""
+        self.words = Words(self._path + WORDS, self._size & ~31)
+        self._placed, self._told = placed, 0
+        self._write_text = self.write
+        self.write = self._write_behind_words
+        return self.words
+
+    def _write_behind_words(self, data: bytes) -> int:
+        """Text stands behind the words that were there before it."""
+        placed = self._placed()
+        if placed != self._told:
+            self._write_text(b'["words",%d]\n' % placed)
+            self._told = placed
+        self._write_text(data)
+        return len(data)
 
     def now(self) -> int:
         """Microseconds since the log was opened."""
@@ -91,6 +110,8 @@ class Log:
     def _end_events(self) -> None:
         self._full = True
         self._rest.seek(self._events.tell())
+        if self.words is not None:
+            self._rest.write(b'["words",%d]\n' % self._placed())
         self._events.seek(0, os.SEEK_END)  # whoever has its `write` finds no room either
         self.write = _no_room
 
@@ -98,10 +119,10 @@ class Log:
         """Goes on in another file, which begins with all that was written so far; time begins anew. For
         a forked child that shares the first file with others. Raises OSError."""
         at, before = self.position + LOG_HEADER_SIZE, (self._events, self._rest)
-        events, rest = _map_file(path, self._size)
-        rest[:at] = before[1][:at]
+        maps = _map_file(path, self._size, self._size - RESERVE, self._size)
+        maps[1][:at] = before[1][:at]
         self._count.release()
-        self._use(events, rest, at)
+        self._use(maps, at)
         for each in before:
             each.close()  # whoever has the `write` of one must come here for the new one
         self.t0 = perf_counter_ns()
@@ -113,20 +134,40 @@ class Log:
         self._count.release()
         self._events.close()
         self._rest.close()
+        if self.words is not None:
+            self.words.close()
+
+
+class Words:
+    """Beside the log: numbers in a memory-mapped file (see `wire.py`). To put one there is the quickest thing
+    that a program can do to a file."""
+
+    def __init__(self, path: str, size: int) -> None:
+        (self._map,) = _map_file(path, size, size)
+        everything = memoryview(self._map)
+        heads, values = everything[: size // 4], everything[size // 4 :]
+        self.heads, self.ints, self.reals = heads.cast("I"), values.cast("q"), values.cast("d")
+        self._views = (self.heads, self.ints, self.reals, heads, values, everything)
+
+    def close(self) -> None:
+        for view in self._views:
+            view.release()
+        self._map.close()
 
 
 def _no_room(data: bytes) -> int:
     raise ValueError
 
 
-def _map_file(path: str, size: int) -> "tuple[Any, Any]":
+def _map_file(path: str, size: int, *lengths: int) -> "list[Any]":
+    """Makes a file of the size, of zeros, and a map of each of the lengths from its beginning."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     low = []
     try:
         os.ftruncate(descriptor, size)
         if hasattr(os, "fork"):
             low = _fill_low_descriptors()
-        return mmap.mmap(descriptor, size - RESERVE), mmap.mmap(descriptor, size)
+        return [mmap.mmap(descriptor, length) for length in lengths]
     finally:
         for number in low:
             os.close(number)

@@ -13,19 +13,41 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Optional
 
-from .constants import ASKED, DOCTEST, LOG_HEADER_SIZE, LOG_MAGIC, MODULE, PYTEST, SCRIPT, VERSION, WHERE
+from .constants import (
+    ASKED,
+    DOCTEST,
+    FRAME,
+    INT,
+    LOG_HEADER_SIZE,
+    LOG_MAGIC,
+    MODULE,
+    PYTEST,
+    REAL,
+    SCRIPT,
+    TEXT,
+    TIME,
+    VERSION,
+    WHERE,
+    WORDS,
+)
 
 __all__ = [
     "ASKED",
     "DOCTEST",
     "EVENTS",
+    "FRAME",
+    "INT",
     "LOG_HEADER_SIZE",
     "LOG_MAGIC",
     "MODULE",
     "PYTEST",
+    "REAL",
     "SCRIPT",
+    "TEXT",
+    "TIME",
     "VERSION",
     "WHERE",
+    "WORDS",
     "PostMortem",
     "ProcessLimits",
     "RecordLimits",
@@ -46,12 +68,16 @@ __all__ = [
 #       `late` is true when the entry itself went unrecorded: its arguments are then what they were
 #       when the frame was first seen.
 #   ["line", frame, line, hit, t, {name: value}, gap]
-#       The line is about to run for the hit-th time in this item. The values are the variables that
-#       changed since the frame's previous record, so they are the effect of the line *before*.
+#       The line is about to run for the hit-th time in this item; null: once more. The values are the
+#       variables that changed since the frame's previous record, so they are the effect of the line *before*.
 #       `gap` is true when a line whose cap was reached may have run in between. In a second pass it is the
 #       number of events of the frame that went into the rings since its last record here, or false.
 #   ["again", frame, line, {name: value}]        the same for a hit in a long row of them, without a gap
-#       Its number is one more than that of the line's hit before; the time is that of the record before.
+#       Its number is one more than that of the line's hit before; the time is that of the record before,
+#       unless there is one behind the values.
+#   ["step", number, line, [name]]               what a word may tell of (see below)
+#   ["value", number, value]                     a value that a word may tell of
+#   ["words", n]                                 the words up to the n-th belong here
 #   ["return", frame, line, t, value, {name: value}, gap]
 #   ["yield", frame, line, t, value, {name: value}, gap]     ["resume", frame, line, t]
 #   ["raise", frame, line, t, type, message]     an exception was raised in, or came into, this frame
@@ -73,6 +99,15 @@ __all__ = [
 #   ["end", {status, exit_code, seconds, message}]
 #       `status`: completed|failed|usage|stopped. Without it, the program died on the way.
 #
+# Where every hit is kept, Python 3.13 and newer tell of most hits by **words**, in a file beside the log (its
+# name and WORDS): numbers in the machine's own order of bytes. The first quarter of the file are the words,
+# of four bytes; a nought is behind the last. The rest are their values, of eight bytes, in order. A word
+# `step << 16 | changes` is an `again` record of the frame that was told last: a hit of the step's line.
+# `changes` has two bits for each name of the step, the first in the lowest: 0 it is as it was, INT or REAL
+# its value comes next and is an int or a float, TEXT the number of its value does. Other words are FRAME, the
+# frame of those that follow comes next, and TIME, the time of the one that follows does. A record in the log
+# stands behind the words that were told before it. `backtrail_tracer/words.py` makes `again` records of them.
+#
 # `t` is microseconds since "begin". A value is [type, text] or [type, text, {id, len, shape, cut,
 # redacted}]: the type's name, a safe rendering, and what is known beyond it. `id` tells one mutable
 # object from another within the run; `cut` is true when the text was shortened.
@@ -85,6 +120,9 @@ EVENTS = (
     "call",
     "line",
     "again",
+    "step",
+    "value",
+    "words",
     "return",
     "yield",
     "resume",

@@ -76,6 +76,11 @@ class Activity:
     _counts: dict[int, dict[int, int]] = field(factory=dict)  # by code
     _time: int = 0  # of the last line
 
+    def begin_item(self, number: int) -> None:
+        self.item = number
+        for counts in self._counts.values():
+            counts.clear()
+
     def hits(self) -> tuple[Hit, ...]:
         return tuple(row.hit() if isinstance(row, _Row) else row for row in self._rows)
 
@@ -114,17 +119,21 @@ class Activity:
 
     def on_line(self, record: list[Any]) -> None:
         _, number, line, count, t, changed, gap = record
+        frame = self._activations[number]
+        if count is None:
+            count = frame.counts.get(line, 0) + 1
         if type(line) is not int or type(count) is not int or type(t) is not int:
             raise Malformed("line")
-        frame = self._activations[number]
         frame.counts[line] = count
         self._time = t
         self._reach(frame, _Row(number, line, count, t, order=len(self._rows)), changed, gap)
 
     def on_again(self, record: list[Any]) -> None:
-        _, number, line, changed = record
+        _, number, line, changed, *time = record
+        if time:
+            self._time = int_of(*time)
         frame = self._activations[number]
-        count = frame.counts[line] = frame.counts[line] + 1
+        count = frame.counts[line] = frame.counts.get(line, 0) + 1
         self._reach(frame, _Row(number, line, count, self._time, order=len(self._rows)), changed, False)
 
     def _reach(self, frame: _Activation, row: _Row, changed: Any, gap: Any) -> None:

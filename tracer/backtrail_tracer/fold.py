@@ -132,7 +132,7 @@ class Fold:
         _, number, name, path, line = record
         place = Path(text_of(path)) if path else None
         self._items[int_of(number)] = Item(number, text_of(name), place, int_of(line), None, 0.0)
-        self._activity.item = number
+        self._activity.begin_item(number)
 
     def _on_done(self, record: list[Any]) -> None:
         _, number, outcome, seconds, message = record

@@ -24,6 +24,7 @@ from backtrail_tracer.assertions import checked
 from backtrail_tracer.fold import Fold
 from backtrail_tracer.rings import has_rings, in_order
 from backtrail_tracer.trace import Failure, Status, Trace
+from backtrail_tracer.words import read_words, woven
 
 _CHUNK = 512  # records parsed by one call: fast, and one bad record costs only its chunk a second look
 _LOG_BYTES = 256 * 1024 * 1024  # the count is the program's to fake: it must not fill our memory
@@ -57,16 +58,17 @@ def committed(header: bytes) -> int:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The whole lines of a log file; empty when there is no log."""
+    """The whole lines of a log file, with those that its words stand for; empty when there is no log."""
     try:
         with path.open("rb") as file:
             header = file.read(LOG_HEADER_SIZE)
             if not header.startswith(LOG_MAGIC):
                 return b""
             told = file.read(min(committed(header), path.stat().st_size, _LOG_BYTES))
-            return told + _untold(file, _LOG_BYTES - len(told))
+            lines = told + _untold(file, _LOG_BYTES - len(told))
     except OSError:
         return b""
+    return woven(lines, read_words(path), _LOG_BYTES)
 
 
 def _untold(file: BinaryIO, most: int) -> bytes:

@@ -78,7 +78,7 @@ def choose(spec: RunSpec, log: Log, scope: Scope, renderer: Renderer) -> Choice:
         from .monitoring import Monitoring
 
         try:
-            return Choice(Monitoring(sink, codes), "monitoring", f"{version} has sys.monitoring")
+            return Choice(Monitoring(sink, codes, log), "monitoring", f"{version} has sys.monitoring")
         except RuntimeError as error:
             why = str(error)
     from .settrace import Settrace

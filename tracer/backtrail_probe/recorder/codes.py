@@ -28,7 +28,7 @@ class CodeInfo:
 
     __slots__ = (
         "arguments", "calls", "capped", "code", "fast", "folded", "generator", "hidden", "hits", "id", "idle",
-        "live", "namespace", "path", "sets", "single", "top", "touched",
+        "live", "namespace", "path", "sets", "single", "top", "touched", "ways",
     )  # fmt: skip
 
     def __init__(self, code: Any, number: int, path: str) -> None:
@@ -46,7 +46,6 @@ class CodeInfo:
         self.hidden = borrowed_names(code)
         self.live = 0
         self.sets: "Optional[Dict[int, Tuple[Variable, ...]]]" = None  # see `assigned`; made when it pays
-        self.fast: Any = None  # the same where nothing has to be looked at twice (see `hot.py`)
         self.top: Any = None  # the state of the frame of this code that runs now
         self.single = not self.folded  # every frame of this code has a state, so that `top` can be relied on
         self.reset()
@@ -57,6 +56,8 @@ class CodeInfo:
         self.calls = 0
         self.idle = 0  # line events over the cap since the last one that was kept
         self.touched = False
+        self.fast: Any = None  # the same as `top` where nothing has to be looked at twice (see `hot.py`)
+        self.ways: "Dict[int, Dict[int, Any]]" = {}  # from each line to those that came next (see `hot.py`)
 
 
 class CodeTable:

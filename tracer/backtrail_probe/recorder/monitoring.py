@@ -10,8 +10,10 @@ from __future__ import annotations
 import sys
 from types import CodeType
 
+from backtrail_probe.log import Log
 from backtrail_probe.statics import identity
 
+from .bytecode import ITERATES
 from .codes import CodeInfo, CodeTable
 from .hot import line_callback
 from .sink import NO_LIMIT, PROXIES, Sink
@@ -26,9 +28,9 @@ _TOOL_IDS = (4, 3)  # 0 is the debuggers', 1 coverage, 2 profilers, 5 optimizers
 
 
 class Monitoring:
-    """Raises RuntimeError when no tool id is free."""
+    """Raises RuntimeError when no tool id is free, OSError when there can be no file of words."""
 
-    def __init__(self, sink: Sink, codes: CodeTable) -> None:
+    def __init__(self, sink: Sink, codes: CodeTable, log: Log) -> None:
         self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         self._events = self._monitoring.events
         self._disable = self._monitoring.DISABLE
@@ -40,6 +42,7 @@ class Monitoring:
         self._running = False
         self._last: Any = (None, None)
         sink.repeats = False
+        self._on_line = self._line_callback(log)
 
     def _take_id(self) -> int:
         for tool in _TOOL_IDS:
@@ -54,7 +57,7 @@ class Monitoring:
         events = self._events
         for event, callback in (
             (events.PY_START, self._start),
-            (events.LINE, self._line_callback()),
+            (events.LINE, self._on_line),
             (events.PY_RETURN, self._return),
             (events.PY_YIELD, self._yield),
             (events.PY_RESUME, self._resume),
@@ -67,12 +70,12 @@ class Monitoring:
         self._monitoring.set_events(self._tool, events.PY_THROW | events.PY_UNWIND | events.RAISE)
         self._running = True
 
-    def _line_callback(self) -> Any:
+    def _line_callback(self, log: Log) -> Any:
         """Where the caps switch lines off there are few events, and where a frame's variables have no
         proxy they cannot be had fast."""
         if type(self._sink) is not Sink or self._sink.hits != NO_LIMIT or not PROXIES:
             return self._line
-        return line_callback(self._sink, self._find, self._line)
+        return line_callback(self._sink, log, self._find, self._line)
 
     def stop(self) -> None:
         if self._running:
@@ -126,11 +129,11 @@ class Monitoring:
             if state is not None:
                 sink.run(frame, state)
                 return None
-            info.single, info.fast = False, None
+            info.single, info.fast, sink.going = False, None, None
             if not info.generator and info.calls > sink.calls:
                 return self._disable
         except RecursionError:
-            sink.alone = False
+            sink.alone, sink.going = False, None
             return None  # there is no room for a call: the event is lost
         except Exception:
             sink.failed()
@@ -155,7 +158,7 @@ class Monitoring:
                 return self._disable
             sink.step(state.frame, state, info, line, hit)
         except RecursionError:
-            sink.alone = False
+            sink.alone, sink.going = False, None
             return None  # there is no room for a call: the event is lost
         except Exception:
             sink.failed()
@@ -192,7 +195,7 @@ class Monitoring:
     def _see_leaving(self, info: CodeInfo) -> None:
         """A frame was taken up late. The returns of its code may have been switched off where they
         stand (see `_idle`): taking the events away and giving them back switches them on again."""
-        info.single, info.fast = False, None
+        info.single, info.fast, self._sink.going = False, None, None
         local = self._monitoring.get_local_events(self._tool, info.code)
         self._monitoring.set_local_events(self._tool, info.code, local & ~self._leaving)
         self._monitoring.set_local_events(self._tool, info.code, local)
@@ -228,7 +231,7 @@ class Monitoring:
             if state is not None and state.info is info:
                 tell(frame, state, *value)
         except RecursionError:
-            sink.alone = False
+            sink.alone, sink.going = False, None
         except Exception:
             sink.failed()
         return None
@@ -240,6 +243,8 @@ class Monitoring:
         self._tell(code, self._sink.unwind)
 
     def _raise(self, code: Any, offset: int, exc: Any) -> None:
+        if issubclass(type(exc), (StopIteration, StopAsyncIteration)) and code.co_code[offset] in ITERATES:
+            return
         self._tell(code, self._sink.raised, exc)
 
     def _tell(self, code: Any, tell: Any, *exc: Any) -> None:
@@ -254,6 +259,6 @@ class Monitoring:
             if state is not None and state.info is known[1]:
                 tell(frame, state, *exc)
         except RecursionError:
-            sink.alone = False
+            sink.alone, sink.going = False, None
         except Exception:
             sink.failed()

@@ -29,7 +29,7 @@ from .state import FrameState, Keys, plain_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple
+    from typing import Any, Callable, Dict, Optional, Tuple
 
     from backtrail_probe.wire import RecordLimits
 
@@ -43,6 +43,10 @@ WHOLE = 15  # a power of two less one
 """From so many hits of a line on it pays to find out which variables it can change, and records are short;
 but each sixteenth is a whole one, with its number and the time."""
 PROXIES = version_info >= (3, 13)  # there `f_locals` of a function makes a new list of items itself
+
+
+def _nothing() -> None:
+    """No hits were counted in advance."""
 
 
 class Sink:
@@ -71,10 +75,17 @@ class Sink:
         self.repeats = True  # the recorder tells of a line again and again while a frame stays on it
         self.alone = True  # one thread, and one stack in it: then the frame that began last is running
         self.new_state = FrameState
+        self.ahead = WHOLE  # so many short records are counted in advance; 0: each is counted by itself
+        self.counts = True  # else the one who reads the log counts hits
+        # Of the callback that tells of hits by words (see `hot.py`): the code that it is in, and how it gives
+        # back what it counted in advance.
+        self.going: Any = None
+        self.settle: "Callable[[], None]" = _nothing
         self.on = True
 
     def new_item(self) -> None:
         """Each item (test) has its own first hits."""
+        self.going = None
         for info in self._touched:
             info.reset()
         self._touched = []
@@ -188,11 +199,11 @@ class Sink:
                     text = self.ints[value]
                 else:
                     text = self.told(state, name, value)
-                if texts.get(name) != text:
+                if (texts.get(name) != text or type(old) is int) and not self.was_so(old, texts, name, text):
                     texts[name] = text
                     parts = f"{parts},{key}:{text}" if parts else f"{key}:{text}"
         short = state.short.get(line) or state.shorten(line)
-        state.names = short[2] if state.plain else None
+        state.names = short[2] if state.plain and (self.ahead or self._has_left()) else None
         try:
             self.write(f"{short[0]}{parts}}}]\n".encode())
         except ValueError:
@@ -203,11 +214,17 @@ class Sink:
         state.fresh = False
         if hit >= WHOLE and not info.capped and self.events_left > WHOLE:
             state.names = self._candidates(state, info, line)
-            self.events_left -= WHOLE  # the short records are counted in advance
+            self.events_left -= self.ahead
         else:
             state.names = None
         now = (_clock() - self.t0) // 1000
-        self.emit(f'["line",{state.id},{line},{hit},{now},{values},{"true" if info.capped else "false"}]\n')
+        number, gap = hit if self.counts else "null", "true" if info.capped else "false"
+        self.emit(f'["line",{state.id},{line},{number},{now},{values},{gap}]\n')
+
+    def _has_left(self) -> bool:
+        """Counts a short record by itself; false when each one from here on has to be looked at."""
+        self.events_left -= 1
+        return self.events_left > WHOLE
 
     def _candidates(self, state: FrameState, info: CodeInfo, line: int) -> "Optional[Tuple[Variable, ...]]":
         """The variables that this line may set: the only ones to look at when it has run. None where others
@@ -239,7 +256,7 @@ class Sink:
 
     def raised(self, frame: Any, state: FrameState, exc: BaseException) -> None:
         state.raised = True
-        state.info.fast = None
+        state.info.fast = self.going = None
         line = frame.f_lineno or 0
         name, message = quote(statics.type_name(type(exc))), quote(self._renderer.message(exc))
         self.plain(state, "raise", line, f'["raise",{state.id},{line},{self._log.now()},{name},{message}]\n')
@@ -261,6 +278,7 @@ class Sink:
     def run(self, frame: Any, state: FrameState) -> None:
         """The frame begins or goes on. It is held until it rests; only then could it come to its end."""
         info = state.info
+        self.going = None
         state.frame = frame
         if PROXIES and not info.namespace:
             state.variables = frame.f_locals
@@ -270,6 +288,7 @@ class Sink:
     def rest(self, state: FrameState) -> None:
         """The frame is left or suspended, and with it those above that were left unseen."""
         info = state.info
+        self.going = None
         each = info.top
         while each is not None and each is not state:
             each = each.below
@@ -284,7 +303,7 @@ class Sink:
 
     def release(self) -> None:
         """No frame is held from here on."""
-        self.alone = False
+        self.alone, self.going = False, None
         for state in list(self.states.values()):
             state.frame = state.variables = state.below = None
         for info in self._codes.all():
@@ -335,6 +354,8 @@ class Sink:
         while self._codes.news:
             self._log.note(self._codes.news.pop(0))
         if self.events_left <= 0:
+            self.settle()
+        if self.events_left <= 0:
             self.stop("events", self._events)
         elif self._log.event(line):
             self.events_left -= 1
@@ -351,9 +372,10 @@ class Sink:
         number = self._threads.get(get_ident())
         if number is None:
             number = self._threads[get_ident()] = len(self._threads) + 1
-            self.alone = self.alone and number == 1
+            if number != 1:
+                self.alone, self.going = False, None
         if "greenlet" in _modules:  # it changes stacks within a thread, unseen
-            self.alone = False
+            self.alone, self.going = False, None
         return number
 
     def told(self, state: FrameState, name: str, value: Any) -> str:
@@ -364,6 +386,10 @@ class Sink:
             state.objects[name] = _MUTABLE
             state.plain = False
         return self._render(value)
+
+    def was_so(self, old: Any, texts: "Dict[str, Optional[str]]", name: str, text: str) -> bool:
+        """Whether a float is what it was, of which no text was kept, since it was told by a word."""
+        return type(old) is float and texts.get(name) is None and self._render(old) == text
 
     def _changes(self, frame: Any, state: FrameState, call: bool = False) -> str:
         """What differs from the frame's previous event, as a JSON object. At a call, the arguments;
@@ -387,12 +413,13 @@ class Sink:
                 text = self.ints[value]
             else:
                 text = self.told(state, name, value)
-            if texts.get(name) != text:
+            if (texts.get(name) != text or type(old) is int) and not self.was_so(old, texts, name, text):
                 texts[name] = text
                 if only is None or name in only:
                     parts = f"{parts},{key}:{text}" if parts else f"{key}:{text}"
         if len(objects) > len(found):
             for name in [name for name in objects if name not in found]:
                 if name not in hidden or frame.f_lasti not in hidden[name]:
-                    del objects[name], texts[name]
+                    del objects[name]
+                    texts.pop(name, None)
         return f"{{{parts}}}"

@@ -30,7 +30,7 @@ class FrameState:
 
     __slots__ = (
         "below", "depth", "frame", "fresh", "id", "info", "line", "names", "objects", "plain", "raised",
-        "short", "texts", "variables",
+        "short", "texts", "variables", "ways",
     )  # fmt: skip
 
     def __init__(self, number: int, info: CodeInfo, depth: int) -> None:
@@ -46,6 +46,9 @@ class FrameState:
         self.short: Dict[int, Short] = {}  # by line; see `shorten`
         self.plain = False  # all values are immutable
         self.names: Optional[Tuple[Variable, ...]] = None  # the only ones that can have changed, where known
+        self.ways: Dict[
+            int, Any
+        ] = {}  # from its last line, for the recorder that tells by words (see `hot.py`)
         # While it runs, for the recorder that is not handed the frame (see `run`).
         self.frame: Any = None
         self.variables: Any = None
