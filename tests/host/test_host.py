@@ -124,7 +124,8 @@ def test_metrics_tell_what_was_chosen_and_what_it_saved(running: Running) -> Non
     ask(running, **repeated, n=4)
     now = [running.counter(name) for name in saved]
     accepted, drafted, reused = (after - then for after, then in zip(now, before, strict=True))
-    assert accepted >= drafted > 0  # the copy was guessed
+    assert accepted > 0  # the copy was guessed
+    assert drafted > 0
     assert reused > 30  # the prompt was read once
     assert decoded() == requests + 2
 

