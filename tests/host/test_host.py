@@ -130,6 +130,19 @@ def test_metrics_tell_what_was_chosen_and_what_it_saved(running: Running) -> Non
     assert decoded() == requests + 2
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", "/v1/embeddings", 404), ("GET", TEXT, 405), ("GET", "/", 404)]
+)
+def test_what_is_not_served_is_told_with_what_is(
+    running: Running, method: str, path: str, status: int
+) -> None:
+    answer = running.client.request(method, path)
+    assert answer.status_code == status
+    message = answer.json()["error"]["message"]
+    assert message.startswith(f"{method} {path} is not served")
+    assert "/v1/chat/completions" in message
+
+
 def test_greedy_samples_are_equal(running: Running) -> None:
     assert len(set(texts(ask(running, n=3)))) == 1
 

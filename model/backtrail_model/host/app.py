@@ -14,6 +14,7 @@ from typing import Any
 from attrs import frozen
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -65,7 +66,7 @@ class Host:
                 Route("/v1/chat/completions", guarded(self.chat), methods=["POST"]),
                 Route("/v1/completions", guarded(self.text), methods=["POST"]),
             ],
-            exception_handlers={BadRequest: _bad, Busy: _busy},
+            exception_handlers={BadRequest: _bad, Busy: _busy, HTTPException: _elsewhere},
         )
 
     def _guarded(
@@ -275,6 +276,15 @@ async def _bad(request: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, BadRequest)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
     return JSONResponse(error.body(), status_code=error.status, headers=headers)
+
+
+async def _elsewhere(request: HttpRequest, error: Exception) -> Response:
+    """A path or a method that is not served, told in the shape that clients read."""
+    assert isinstance(error, HTTPException)
+    known = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models, /health and /metrics"
+    message = f"{request.method} {request.url.path} is not served; there are {known}"
+    body = BadRequest(message, status=error.status_code).body()
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 
 async def _busy(request: HttpRequest, error: Exception) -> Response:
