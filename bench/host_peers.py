@@ -2,8 +2,8 @@
 
     python -m bench.host_peers [--llama-python PYTHON] [--runs N]
 
-Ours is NF4 through our lane; transformers is bitsandbytes NF4 through `generate` without prompt lookup,
-which is what `transformers serve` runs for a request (its web server is left out, in its favour);
+Ours is NF4 through our lane; transformers is `transformers serve` with bitsandbytes NF4 over HTTP, where
+fastapi is installed, else its `generate`, which is what it runs for a request, without the web server;
 llama.cpp is llama-cpp-python on the publisher's Q4_K_M file, from which the NF4 form was made.
 llama-cpp-python may be installed for another interpreter, since it has to be compiled.
 """
@@ -16,11 +16,13 @@ import os
 import statistics
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from backtrail_model import weights
 from backtrail_model.study.machine import describe
+from bench.peer_server import Server
 from bench.workloads.editing import FUNCTION, LONG
 
 MODEL = "qwen2.5-coder-1.5b"
@@ -75,9 +77,10 @@ class Peer:
         return dict(json.loads(line))
 
 
-def edit_speed(peer: Peer, tokens: int) -> float:
+def edit_speed(peer: Peer | Server, tokens: int) -> float:
     """Tokens a second after the first, of an answer that edits given code."""
-    got = peer.ask(CHAT.format(REPAIR.format(FUNCTION)), tokens)
+    message = REPAIR.format(FUNCTION)
+    got = peer.ask(message if isinstance(peer, Server) else CHAT.format(message), tokens)
     return (got["count"] - 1) / got["rest"]
 
 
@@ -95,11 +98,12 @@ def first_tokens(peer: Peer, turn: int) -> tuple[float, float]:
     return cold, peer.ask(whole, 1, fresh=False)["first"]
 
 
-def contenders(llama_python: str, *, transformers: bool) -> list[Peer]:
+def contenders(llama_python: str, *, transformers: bool) -> list[Peer | Server]:
     folder = weights.prepare(MODEL)
-    peers = [Peer("ours", sys.executable, folder)]
+    peers: list[Peer | Server] = [Peer("ours", sys.executable, folder)]
     if transformers:
-        peers.append(Peer("transformers", sys.executable, folder))
+        web = find_spec("fastapi") is not None
+        peers.append(Server(folder) if web else Peer("transformers", sys.executable, folder))
     found = subprocess.run([llama_python, "-c", "import llama_cpp"], capture_output=True, check=False)
     if found.returncode:
         print(f"llama-cpp-python is not installed for {llama_python}: left out")
@@ -115,6 +119,7 @@ def main() -> None:
     parser.add_argument("--llama-python", default=os.environ.get("BACKTRAIL_LLAMA_PYTHON", sys.executable))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=96, help="of the answer that edits code, at most")
+    parser.add_argument("--few", type=int, default=16, help="tokens that transformers is asked for, at most")
     parser.add_argument("--no-transformers", action="store_true")
     asked = parser.parse_args()
     print(describe("torch", "transformers", "bitsandbytes"))
@@ -122,13 +127,13 @@ def main() -> None:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     print(f"{MODEL}, {asked.runs} turns, medians, load at the start {load:.1f}", flush=True)
     try:
-        compare(peers, asked.runs, asked.tokens)
+        compare(peers, asked.runs, asked.tokens, asked.few)
     finally:
         for peer in peers:
             peer.close()
 
 
-def compare(peers: list[Peer], runs: int, tokens: int) -> None:
+def compare(peers: list[Peer | Server], runs: int, tokens: int, few: int) -> None:
     speeds: dict[str, list[float]] = {peer.name: [] for peer in peers}
     colds: dict[str, list[float]] = {peer.name: [] for peer in peers}
     warms: dict[str, list[float]] = {peer.name: [] for peer in peers}
@@ -136,10 +141,10 @@ def compare(peers: list[Peer], runs: int, tokens: int) -> None:
         peer.ask("def f(x):\n    return x\n" * 20, 4)  # code and weights come into memory
     for turn in range(runs):
         for peer in peers:
-            speeds[peer.name].append(edit_speed(peer, tokens))
+            speeds[peer.name].append(edit_speed(peer, few if peer.name == "transformers" else tokens))
             print(f"turn {turn}, {peer.name}: edit at {speeds[peer.name][-1]:.1f} tok/s", flush=True)
         for peer in peers:
-            if peer.name != "transformers":  # it keeps nothing between prompts
+            if peer.name != "transformers" and isinstance(peer, Peer):  # it keeps nothing between prompts
                 cold, warm = first_tokens(peer, turn)
                 colds[peer.name].append(cold)
                 warms[peer.name].append(warm)
@@ -150,7 +155,7 @@ def compare(peers: list[Peer], runs: int, tokens: int) -> None:
 
 
 def report(
-    peers: list[Peer],
+    peers: list[Peer | Server],
     speeds: dict[str, list[float]],
     colds: dict[str, list[float]],
     warms: dict[str, list[float]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -60,6 +61,8 @@ def test_killed_in_the_middle_it_leaves_no_model_and_the_next_start_converts(
     folder = weights.prepare(str(published))
     assert kept(tmp_path) == [folder.name]
     assert weights.verify(str(published)) == []
+    described = json.loads((folder / "config.json").read_text())
+    assert described["architectures"] == ["LlamaForCausalLM"], "other servers look here for the class"
 
 
 def test_two_at_once_convert_once(published: Path, tmp_path: Path) -> None:

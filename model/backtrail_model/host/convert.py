@@ -34,7 +34,9 @@ def convert(source: Path, target: Path, progress: Progress) -> None:
     """
     with sources.header_read_once():
         config, tokenizer = describe(source)
-        linears = quantised_names(config)
+        model = skeleton(config)
+        config.architectures = [type(model).__name__]  # which a GGUF file does not tell, and servers ask for
+        linears = quantised_names(model)
         shards = Shards(target)
         for tensors, done, total in _made(sources.tensors(source, config), linears):
             shards.add(tensors)
@@ -60,10 +62,14 @@ def describe(source: Path) -> tuple[Any, Any]:
     return config, tokenizer
 
 
-def quantised_names(config: Any) -> set[str]:
-    """The weights that become NF4: all linear layers but the head, whose rounding errors show most."""
+def skeleton(config: Any) -> Any:
+    """transformers' model of this configuration, without memory."""
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
+def quantised_names(model: Any) -> set[str]:
+    """The weights that become NF4: all linear layers but the head, whose rounding errors show most."""
     head = model.get_output_embeddings()
     linear = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     return {f"{name}.weight" for name, module in linear.items() if module is not head}
