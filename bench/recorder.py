@@ -4,7 +4,7 @@ Every figure is from a process of its own, since a second run in one process wou
 reached; the configurations take turns, so that a slow moment of the machine meets all of them. The
 workload times itself from inside. What starting a run costs is measured apart, from outside.
 
-    python -m bench.recorder [peers]      peers: only the table beside other tools
+    python -m bench.recorder [PART ...]      costs, peers, starts: only these tables
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ import importlib.util
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -27,17 +25,16 @@ from tests import pythons
 from backtrail_model.study.machine import describe
 from backtrail_probe.wire import SCRIPT, ProcessLimits, RecordLimits, RunSpec
 from backtrail_tracer.reader import read_bytes
+from bench.starting import HEAD, STARTS, start_cost
 
 HERE = Path(__file__).parent
 TIMED = HERE / "timed.py"
 ROUNDS = {"plain": 7, "capped": 7, "uncapped": 3, "snooper": 1}  # fewer where one takes seconds
-STARTS = 15
 
 NO_CAPS = RecordLimits(hits_per_line=0, calls_per_function=0, events=0, log_bytes=1024 * 1024 * 1024, depth=0)
 ROOMY = ProcessLimits(wall_s=120, cpu_s=120, output_bytes=1 << 30)
 PACKAGES = ("sortedcontainers", "pysnooper")
 PEERS = ("pysnooper", "snoop", "hunter", "viztracer", "coverage")
-FIVE_LINES = "names = ['a', 'b']\ntotal = 0\nfor name in names:\n    total += len(name)\nprint(total)\n"
 
 
 @frozen
@@ -171,23 +168,6 @@ def row(version: str, name: str, cost: Costs) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def start_cost(bench: Bench) -> tuple[float, float]:
-    """Medians of a whole process with a five-line script in it: plain, and traced; in seconds."""
-    script = bench.scratch / "five.py"
-    script.write_text(FIVE_LINES)
-
-    def clock(run: Callable[[], object]) -> float:
-        begun = time.perf_counter()
-        run()
-        return time.perf_counter() - begun
-
-    plain, traced = [], []
-    for _ in range(STARTS):
-        plain.append(clock(lambda: bench.plain(str(script))))
-        traced.append(clock(lambda: bench.traced(RecordLimits(), [str(script)], script)))
-    return statistics.median(plain), statistics.median(traced)
-
-
 def packages_folder(folder: Path) -> dict[str, str]:
     """Copies of the pure packages, so that every Python can import them; their paths by name."""
     paths = {}
@@ -218,9 +198,7 @@ def report_costs(version: str, bench: Bench, paths: Mapping[str, str]) -> None:
 
 
 def report_start(version: str, bench: Bench, paths: Mapping[str, str]) -> None:
-    plain, traced = start_cost(bench)
-    figures = (plain * 1e3, traced * 1e3, (traced - plain) * 1e3)
-    print(f"| {version} | {' | '.join(f'{figure:.0f} ms' for figure in figures)} |", flush=True)
+    print(start_cost(bench).row(version), flush=True)
 
 
 def peers_row(bench: Bench, workload: Workload, traced: list[str]) -> str:
@@ -236,48 +214,61 @@ def peers_row(bench: Bench, workload: Workload, traced: list[str]) -> str:
     return f"| {workload.name} | {best['plain'] * 1e3:.2f} ms | {' | '.join(ratios)} |"
 
 
-def report_peers() -> None:
-    """On the newest Python, in an environment of its own with the tools in it."""
+def report_peers(version: str, python: str) -> None:
+    """With the tools of that Python, installed for it into a folder by the pip of this one."""
     with tempfile.TemporaryDirectory() as temporary:
         top = Path(temporary).resolve()
-        subprocess.run([pythons.newest(), "-m", "venv", str(top / "own")], check=True)
-        own = str(top / "own" / "bin" / "python")
-        pip = [own, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-        subprocess.run([*pip, "install", "sortedcontainers", *PEERS], check=True)
-        bench = Bench(own, top, top)
-        told = bench.plain("-m", "pip", "list", "--format=freeze")
+        tools = top / "tools"
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        fitting = ["--only-binary=:all:", "--python-version", version, "--target", str(tools)]
+        subprocess.run([*pip, "install", *fitting, "sortedcontainers", *PEERS], check=True)
+        told = subprocess.run(
+            [*pip, "list", "--format=freeze", "--path", str(tools)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         versions = [line for line in told.lower().splitlines() if line.partition("==")[0] in PEERS]
-        ask = "import sortedcontainers as s; print(s.__path__[0])"
-        package = bench.plain("-c", ask).strip()
-        newest = ".".join(map(str, max(pythons.found())))
-        print(f"\nBeside other tools on Python {newest}: {', '.join(versions)}.")
+        print(f"\nBeside other tools on Python {version}: {', '.join(versions)}.")
         print("viztracer sees calls and no lines, coverage lines and no values.\n")
         print(f"| workload | plain | default caps | no caps | {' | '.join(PEERS)} |")
         print("|---" * (4 + len(PEERS)) + "|")
+        bench = Bench(python, tools, top)
         for workload in (each for each in WORKLOADS if not each.long):
-            print(
-                peers_row(bench, workload, [package if workload.package else str(workload.path)]), flush=True
-            )
+            traced = str(tools / "sortedcontainers") if workload.package else str(workload.path)
+            print(peers_row(bench, workload, [traced]), flush=True)
 
 
-def main() -> int:
-    if sys.argv[1:] == ["peers"]:
-        print(describe("backtrail"))
-        report_peers()
-        return 0
-    print(f"{describe('backtrail', *PACKAGES)}")
-    if hasattr(os, "getloadavg"):
-        print(f"Load average at the start: {os.getloadavg()[0]:.1f}; ratios from a busy machine are rough.")
+def report_all_peers() -> None:
+    """On the Python that the figures to be reached are for, and on the newest."""
+    found = pythons.found()
+    for version in sorted({max(found), (3, 13)} & set(found)):
+        report_peers(".".join(map(str, version)), found[version])
+
+
+def report_all_costs() -> None:
     rounds = "{plain} runs (no caps: {uncapped}, PySnooper: {snooper})".format(**ROUNDS)
     print(f"The fastest of {rounds}, each in a fresh process: other work can only add to it.\n")
     print("| Python | workload | plain | Backtrail, default caps | Backtrail, no caps | PySnooper |")
     print("|---|---|---|---|---|---|")
     each_python(report_costs)
-    report_peers()
+
+
+def report_all_starts() -> None:
     print(f"\nA five-line script, the whole process, median of {STARTS}:\n")
-    print("| Python | plain | traced | more |")
-    print("|---|---|---|---|")
+    print(HEAD)
     each_python(report_start)
+
+
+PARTS = {"costs": report_all_costs, "peers": report_all_peers, "starts": report_all_starts}
+
+
+def main() -> int:
+    print(f"{describe('backtrail', *PACKAGES)}")
+    if hasattr(os, "getloadavg"):
+        print(f"Load average at the start: {os.getloadavg()[0]:.1f}; ratios from a busy machine are rough.")
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()
     if pythons.missing():
         print(f"\nNot found here: Python {', '.join(pythons.missing())}.")
     return 0
