@@ -8,6 +8,7 @@ run. Rows that could hurt a machine are bounded in the program itself too.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from backtrail_tracer.interpreter import Interpreter
 from backtrail_tracer.sandbox import scratch_folder
 from backtrail_tracer.session import Session
 from backtrail_tracer.trace import Trace
+from tests import pythons
 from tests.tracer.trees import write
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the programs are written for POSIX")
@@ -329,34 +331,66 @@ async def timed(session: Session, entry: Entry, limits: ProcessLimits) -> tuple[
 
 
 LOSES = """
-    import os, signal, time
-    place = os.environ["TMPDIR"] + "/count"
-    told = os.open(os.environ["TOLD"], os.O_WRONLY)
-    end = time.monotonic() + 0.3
-    n = 0
-    while time.monotonic() < end:
-        n += 1
-        os.pwrite(told, b"%d %d" % (n, time.monotonic_ns()), 0)
-    os.kill(os.getpid(), signal.SIGKILL)
+    import ctypes, os, signal, sys, time
+
+    def count(told):
+        end = time.monotonic() + 0.3
+        n = 0
+        while time.monotonic() < end:
+            n += 1
+            os.pwrite(told, b"%d" % n, 0)
+        {end}
+
+    count(os.open(os.environ["TOLD"], os.O_WRONLY))
 """
+SUDDEN = {
+    "os._exit": "os._exit(7)",
+    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
+    "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM)",
+    "segmentation fault": "ctypes.string_at(0)",
+    "abort": "os.abort()",
+    "closed descriptors": "os.closerange(0, 65536), os._exit(7)",
+    "wall limit": "time.sleep(60)",
+    "memory": "[bytearray(b'1') * 2**26 for _ in range(24)], time.sleep(60)",
+    "endless output": "[print('x' * 10_000) for _ in range(1_000_000)]",
+    "an exception": "1 / 0",
+    "sys.exit": "sys.exit(3)",
+}
+"""What each way to end leaves to be read: nothing may be kept back in memory until then."""
 
 
-def test_what_was_recorded_before_a_sudden_end_is_there(bare: Session) -> None:
-    """Nothing is kept back in memory: of the last 20 ms before SIGKILL, the last event is known too."""
-    told = bare.root / "told"
+@pytest.mark.parametrize(
+    ("way", "python"),
+    [
+        *((way, pythons.newest()) for way in SUDDEN),
+        ("SIGKILL", pythons.settrace()),
+        ("SIGKILL", pythons.monitoring()),
+    ],
+)
+def test_what_was_recorded_before_a_sudden_end_is_there(way: str, python: str | None, tmp_path: Path) -> None:
+    """Of the last 20 ms too: the last event of all is known."""
+    if python is None:
+        pytest.skip(f"Python {', '.join(pythons.missing())} could not be found")
+    told = tmp_path / "told"
     told.touch()
-    path = write(bare.root, {"work.py": LOSES}) / "work.py"
-    session = evolve(
-        bare, allow=[f"write:{told}"], environ={**bare.environ, "TOLD": str(told)}, sandbox="off"
+    source = LOSES.format(end=SUDDEN[way])
+    path = write(tmp_path, {"work.py": source}) / "work.py"
+    session = Session(
+        Interpreter(Path(python), "found by the tests"),
+        tmp_path,
+        allow=[f"write:{told}"],
+        environ={**os.environ, "TOLD": str(told)},
+        sandbox="off",
     )
     record = RecordLimits(hits_per_line=0, events=0, log_bytes=0)
-    limits = ProcessLimits(wall_s=60)
+    limits = ProcessLimits(wall_s=2.0 + 4 * pace(), memory_bytes=2**28)
     trace = asyncio.run(session.run(entry_of(path), record_limits=record, process_limits=limits)).trace
-    assert trace.status == "died"
-    reached = int(told.read_text().split()[0])
-    counts = [hit for hit in trace.hits if "n" in hit.changed]
-    assert int(counts[-1].changed["n"].text) == reached
-    assert last_line(trace) == len(LOSES.strip().splitlines())
+    assert trace.status != "completed", trace.message
+    assert trace.loose_ends == ()
+    counts = [int(hit.changed["n"].text) for hit in trace.hits if "n" in hit.changed]
+    assert counts == list(range(int(told.read_text()) + 1))
+    last = next(n for n, line in enumerate(path.read_text().splitlines(), 1) if SUDDEN[way] in line)
+    assert last in {hit.line for hit in trace.hits[-3:]}
 
 
 def test_a_crash_in_a_test_is_told_by_its_line(session: Session) -> None:
