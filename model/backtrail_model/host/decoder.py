@@ -14,7 +14,7 @@ from attrs import frozen
 from torch.nn.functional import embedding, scaled_dot_product_attention, silu
 
 from backtrail_model.host.architecture import Architecture
-from backtrail_model.host.attention import attention
+from backtrail_model.host.attention import Attention, attention
 from backtrail_model.host.cache import KeyValues
 from backtrail_model.host.fixed import FixedKeyValues
 from backtrail_model.host.passing import Passing
@@ -104,18 +104,22 @@ class Decoder:
         turned = rotate(turned, places.cos, places.sin)
         queries, new_keys = turned.split([config.heads, config.kv_heads], dim=1)
         keys, values = cache.write(number, new_keys, qkv[:, config.heads + config.kv_heads :])
-        if self._attention is not None and isinstance(cache, KeyValues):
-            return layer.out(self._attention(queries, keys, values, cache.pads))
+        if (own := self._own_attention(cache)) is not None:
+            return layer.out(own(queries, keys, values, cache.pads))
         grouped = queries.reshape(rows, config.kv_heads, -1, config.head_size)
         seen = scaled_dot_product_attention(grouped, keys, values, attn_mask=places.mask)
         seen = seen.view(rows, config.heads, tokens, config.head_size).transpose(1, 2)
         return layer.out(seen.reshape(rows, tokens, -1))
 
+    def _own_attention(self, cache: Cache) -> Attention | None:
+        """Our kernel, but not over fixed buffers, of which only a mask tells what is in use."""
+        return self._attention if isinstance(cache, KeyValues) else None
+
     def _places(self, cache: Cache, tokens: int) -> Places:
         """Where the next tokens stand: their rotations, and what each may look at."""
         positions = cache.positions(tokens)
-        unmasked = self._attention is not None or (tokens == 1 and cache.sees_all)
-        mask = None if unmasked else self._mask(cache, positions)
+        masked = self._own_attention(cache) is None and not (tokens == 1 and cache.sees_all)
+        mask = self._mask(cache, positions) if masked else None
         if cache.pads is not None:
             positions = positions - cache.pads.to(self.device)[:, None]
         angles = positions[..., None].float() * self._frequencies
