@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from pathlib import Path
 
+import pytest
 from attrs import evolve
 
 from backtrail_model.repair import repair
@@ -67,6 +68,27 @@ async def test_programs_are_told_apart_by_what_they_do(tmp_path: Path) -> None:
     assert endless == [None, None]
 
 
+@pytest.mark.parametrize(("prompts", "little"), [(("same",) * 5, True), (("one", "two", "three"), False)])
+async def test_one_test_and_one_prompt_are_little_evidence(
+    tmp_path: Path, prompts: tuple[str, ...], little: bool
+) -> None:
+    project = await real.run(
+        tmp_path, {**FILES, "pick.py": FILES["pick.py"].replace(">>>", "so:")}, "pick.py"
+    )
+    context = project.context()
+
+    class Said(FakeProposer):
+        async def propose(self, context: RepairContext):  # type: ignore[no-untyped-def]
+            for prompt in prompts:
+                yield changed(context, "return sum(values)", prompt)
+
+    async with Verifier(project.session, project.entry) as verifier:
+        found = [fix async for fix in repair(context, [Said([])], verifier, budget_s=60)]
+    best = found[-1]
+    assert best.agreed >= 2.0
+    assert best.little == little == ("little evidence" in best.title)
+
+
 async def test_what_several_prompts_agree_on_replaces_what_fits_by_chance(tmp_path: Path) -> None:
     files = {**FILES, "pick.py": FILES["pick.py"].replace(">>>", "so:")}
     project = await real.run(tmp_path, files, "pick.py")
@@ -95,12 +117,13 @@ def test_samples_of_one_prompt_are_not_independent() -> None:
     votes = Votes()
     for _ in range(4):
         votes.add(evolve(one, prompted=Prompted("p", "same prompt", "")), by_model=True)
-    assert votes.weight("one", ["one"]) == 2.0
+    assert votes.weight("one", ["one"]) == 2.0 and votes.questions("one", ["one"]) == 1
     votes.add(evolve(other, prompted=Prompted("p", "another prompt", "")), by_model=True)
     assert votes.weight("other", ["one", "other"]) == 1.0
     for key in ("one", "other"):
         votes.observed(key, Behaviour(("a", "b")))
     assert votes.weight("other", ["one", "other"]) == votes.weight("one", ["one", "other"]) == 3.0
+    assert votes.questions("other", ["one", "other"]) == 2
     votes.observed("other", Behaviour(("a", "c")))
     assert votes.weight("other", ["one", "other"]) == 1.0
     assert (votes.count("one"), votes.count("other")) == (4, 1)

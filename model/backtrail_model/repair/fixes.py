@@ -32,8 +32,9 @@ class LineEdit:
 @frozen
 class Fix:
     """`votes` counts the answers of models that were this very program; `agreed` weighs all proposals that
-    behave like it; `vouching` tests run the changed function, `remaining` of them fail as they did before;
-    `examples` of its docstring hold; `size` is in tokens that change."""
+    behave like it, `questions` counts the prompts that led to them. `vouching` tests run the changed
+    function, `remaining` of them fail as they did before; `examples` of its docstring hold; `size` is in
+    tokens that change."""
 
     candidate: Candidate
     verdict: Verdict
@@ -45,6 +46,7 @@ class Fix:
     flags: tuple[str, ...]
     votes: int = 0
     agreed: float = 0.0
+    questions: int = 0
     vouching: int = ENOUGH_TESTS
     remaining: int = 0
     examples: int = 0
@@ -53,9 +55,16 @@ class Fix:
     before: str = field(default="", repr=False)
 
     @property
+    def seconded(self) -> bool:
+        """Independent proposals agree on what it does. Where one test alone is for it, samples of one prompt
+        are not enough: they fit that test by the same chance."""
+        asked = self.questions > 1 or self.vouching >= ENOUGH_TESTS
+        return self.agreed >= AGREED and asked
+
+    @property
     def little(self) -> bool:
         """One test alone says that it is right, and no second opinion."""
-        return self.vouching < ENOUGH_TESTS and self.agreed < AGREED
+        return self.vouching < ENOUGH_TESTS and not self.seconded
 
     @property
     def honest(self) -> bool:

@@ -20,7 +20,7 @@ from backtrail_model.repair import flags as fishy
 from backtrail_model.repair.behaviour import Subject, observe, subject_of
 from backtrail_model.repair.candidates import Candidate
 from backtrail_model.repair.context import RepairContext, remaining, vouching
-from backtrail_model.repair.fixes import AGREED, Fix, fix_of
+from backtrail_model.repair.fixes import Fix, fix_of
 from backtrail_model.repair.judge import Judge
 from backtrail_model.repair.proposers.base import Proposer
 from backtrail_model.repair.verdicts import Observer, Verdict, Verifier
@@ -221,6 +221,7 @@ class _Search:
             fix,
             votes=votes.count(key),
             agreed=votes.weight(key, self._passed),
+            questions=votes.questions(key, self._passed),
             examples=votes.examples(key),
         )
 
@@ -231,7 +232,7 @@ class _Search:
         now = time.monotonic()
         if best is not None and not best.remaining:  # else it may be half of a repair: there is a better one
             self._first_at = self._first_at or now
-            if best.agreed >= AGREED:
+            if best.seconded:
                 self._agreed_at = self._agreed_at or now
         limits = self.limits
         patience = limits.little if best is None or best.little else limits.vouched

@@ -63,8 +63,16 @@ class Votes:
     def weight(self, key: str, passed: Iterable[str]) -> float:
         """How much speaks for what this program does, among those that passed."""
         alike = [other for other in passed if self.same(key, other)]
-        asked: Counter[str] = Counter()
-        for other in alike:
-            asked.update(self._said[other])
         blind = BLIND * sum(other in self._blind for other in alike)
-        return sum(map(math.sqrt, asked.values())) + min(MOST_BLIND, blind)
+        return sum(map(math.sqrt, self._asked(alike).values())) + min(MOST_BLIND, blind)
+
+    def questions(self, key: str, passed: Iterable[str]) -> int:
+        """How many different prompts led to programs that do the same."""
+        return len(self._asked([other for other in passed if self.same(key, other)]))
+
+    def _asked(self, keys: Iterable[str]) -> Counter[str]:
+        """Prompts -> answers that were one of these programs."""
+        asked: Counter[str] = Counter()
+        for key in keys:
+            asked.update(self._said[key])
+        return asked

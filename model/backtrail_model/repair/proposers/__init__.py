@@ -66,7 +66,7 @@ def askers(client: ModelClient, priority: Priority = "person") -> tuple[Asker, .
         # What a person would paste into a chat: what one answer repairs, the search is not to miss.
         Rewrite(client, kind="correct", chance=0.3, priority=priority),
         Completion(client, priority=priority),
-        Rewrite(client, samples=6, temperature=0.8, chance=0.45, rounds=4, priority=priority),
+        Rewrite(client, samples=8, temperature=0.8, chance=0.45, rounds=4, priority=priority),
         Rewrite(client, kind="correct", samples=4, temperature=0.7, chance=0.25, rounds=3, priority=priority),
         Restore(client, priority=priority),  # asks only where the failure is a file that does not parse
     )
