@@ -92,11 +92,12 @@ def unpack(suite: Suite, cache: Path, into: Path) -> Path:
 
 
 def environment(python: str, folder: Path, suites: Sequence[Suite]) -> str:
-    """A virtual environment with pytest and what the suites need; returns its Python."""
-    subprocess.run([python, "-m", "venv", str(folder)], check=True)
+    """A virtual environment with pytest and what the suites need; returns its Python. The pip of this one
+    installs, since not every Python brings one."""
+    subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True)
     own = str(folder / "bin" / "python")
     needs = sorted({need for suite in suites for need in suite.needs})
-    subprocess.run([own, *PIP, "install", "pytest", *needs], check=True)
+    subprocess.run([sys.executable, *PIP, "--python", own, "install", "pytest", *needs], check=True)
     return own
 
 

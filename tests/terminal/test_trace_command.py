@@ -57,6 +57,21 @@ def test_lines_show_what_every_line_changed(tmp_path: Path) -> None:
     assert "total = 3" in row
 
 
+def test_brackets_in_code_and_values_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Not taken for the markup of the terminal, which would hide them, or end in an error."""
+    script = tmp_path / "[red].py"
+    script.write_text(
+        "def ends(words: list[str]) -> str:\n    closing = '[/bold]'\n"
+        "    found = [word for word in words]\n    return found[9] + closing\n"
+        "if __name__ == '__main__':\n    ends(['[i]'])\n"
+    )
+    done = backtrail("trace", str(script), "--python", sys.executable, "--lines")
+    assert "Traceback" not in done.stderr, done.stderr
+    for shown in ("words: list[str]", "[word for word in words]", "closing = '[/bold]'", "[red].py"):
+        assert shown in done.stdout, done.stdout
+    assert "IndexError" in done.stdout
+
+
 def test_what_a_script_printed_is_shown_its_last_lines(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text("if __name__ == '__main__':\n    for n in range(30):\n        print('line', n)\n")

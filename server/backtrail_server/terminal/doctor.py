@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from backtrail_server import __version__, config
 from backtrail_server.assisting import ModelAssisting
@@ -33,17 +34,17 @@ def run(path: Path) -> int:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("backtrail", __version__)
-    table.add_row("workspace", str(root))
+    table.add_row("workspace", Text(str(root)))
     settings, refused = consented(root, loaded)
     for problem in (*loaded.problems, *refused):
-        table.add_row("settings", problem)
+        table.add_row("settings", Text(problem))
     usable, words = asyncio.run(_interpreter(root, settings))
-    table.add_row("interpreter", words)
+    table.add_row("interpreter", Text(words))
     table.add_row("consent", meaning(TrustStore().of(root)))
     for name, words in safety(settings):
-        table.add_row(name, words)
+        table.add_row(name, Text(words))
     for name, words in asyncio.run(_model(settings)):
-        table.add_row(name, words)
+        table.add_row(name, Text(words))
     Console().print(table)
     return 0 if usable else 1
 

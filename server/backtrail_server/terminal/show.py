@@ -122,7 +122,7 @@ def values(recorded: Mapping[str, Value]) -> Table:
     table.add_column(style="dim")
     shown = list(recorded.items())[:_LOCALS_SHOWN]
     for name, value in shown:
-        table.add_row(name, "=", _short(value.text), value.type)
+        table.add_row(Text(name), "=", Text(_short(value.text)), Text(value.type))
     if len(recorded) > len(shown):
         table.add_row("", "", f"and {len(recorded) - len(shown)} more", "")
     return table
@@ -138,7 +138,8 @@ def lines(trace: Trace, path: Path, source_of: SourceOf) -> Table:
     hits = trace.lines(path)
     for number, text in enumerate(source_of(path).splitlines(), start=1):
         kept = hits.get(number, ())
-        table.add_row(str(number), f"{len(kept)}×" if kept else "", text, _effects(trace, path, number))
+        count = f"{len(kept)}×" if kept else ""
+        table.add_row(str(number), count, Text(text), Text(_effects(trace, path, number)))
     return table
 
 
