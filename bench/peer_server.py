@@ -39,7 +39,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self._url}/v1/models", timeout=5).is_success
+            return httpx.get(f"{self._url}/health", timeout=5).is_success
         except httpx.TransportError:
             return False
 
