@@ -383,7 +383,7 @@ async def test_a_model_repairs_the_helper_that_did_not_raise(tmp_path: Path) -> 
         async with ModelClient(host.url, host.token) as client:
             fix = (await fixed(project, Infill(client)))[-1]
     assert fix.candidate.path == project.folder / "bank" / "parse.py"
-    assert fix.title == "passes 1/1 test, changes 1 line"
+    assert fix.title == "passes 1/1 test, little evidence, changes 1 line", "one test, and one question"
 
 
 async def test_a_candidate_that_loops_for_ever_is_ended(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ promises most for its cost.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing
 from typing import Literal, Protocol
 
 from attrs import field, frozen
 
+from backtrail_model.errors import HostError
 from backtrail_model.repair.candidates import Candidate, Rejected
 from backtrail_model.repair.context import RepairContext
 
@@ -54,6 +56,17 @@ class Asker(Protocol):
     def name(self) -> str: ...
 
     def tasks(self, context: RepairContext) -> Iterator[Task]: ...
+
+
+async def each(tasks: Iterable[Task], context: RepairContext, name: str) -> AsyncGenerator[Candidate, None]:
+    """The tasks one after another, without a schedule; a host that fails is a reason to end, and no error."""
+    try:
+        for task in tasks:
+            async with aclosing(task.run()) as found:
+                async for one in found:
+                    yield one
+    except HostError as error:
+        context.attempts.skipped.append(f"{name}: {error}")
 
 
 def accepted(made: Candidate | Rejected) -> Iterator[Candidate]:

@@ -15,13 +15,12 @@ from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import HostError
 from backtrail_model.evidence.tokens import estimate
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Prompted, whole
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
-from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
+from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s, each
 from backtrail_model.repair.proposers.target import Target, target_of
 
 LEAST_TOKENS, MOST_TOKENS = 100, 300
@@ -42,14 +41,8 @@ class Completion:
     name: str = "completion"
     lane: Lane = "model"
 
-    async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
-        try:
-            for task in self.tasks(context):
-                async with aclosing(task.run()) as found:
-                    async for one in found:
-                        yield one
-        except HostError as error:
-            context.attempts.skipped.append(f"{self.name}: {error}")
+    def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
+        return each(self.tasks(context), context, self.name)
 
     def tasks(self, context: RepairContext) -> Iterator[Task]:
         """None for a function without a docstring: there is nothing to go by."""

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from itertools import islice
 from typing import Literal
 
 from attrs import field, frozen
 
 from backtrail_model.client import Completion, ModelClient, Priority
-from backtrail_model.errors import HostError
 from backtrail_model.repair.candidates import Candidate, Prompted, candidate
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import Hole, expressions, inserting, masking, replacing
-from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
+from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s, each
 from backtrail_model.repair.suspects import Suspect
 from backtrail_tracer.statements import FUNCTIONS
 
@@ -45,15 +43,9 @@ class Infill:
     name: str = field(default="infill")
     lane: Lane = "model"
 
-    async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
+    def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
         tasks = sorted(self.tasks(context), key=lambda task: -task.chance)
-        try:
-            for task in islice(tasks, self.holes):
-                async with aclosing(task.run()) as found:
-                    async for one in found:
-                        yield one
-        except HostError as error:
-            context.attempts.skipped.append(f"{self.name}: {error}")
+        return each(tasks[: self.holes], context, self.name)
 
     def tasks(self, context: RepairContext) -> Iterator[Task]:
         """Every hole there is, again with other samples in a later round, at half the chance."""

@@ -9,14 +9,13 @@ from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import HostError
 from backtrail_model.evidence import Evidence, shorter
 from backtrail_model.fitting import until_it_fits
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.fixes import diff
-from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
+from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s, each
 
 MOST_TOKENS = 220
 LENGTH = 50
@@ -37,13 +36,8 @@ class Instruct:
     name: str = "instruction"
     lane: Lane = "model"
 
-    async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
-        try:
-            async with aclosing(self._ask(context, 0)) as found:
-                async for one in found:
-                    yield one
-        except HostError as error:
-            context.attempts.skipped.append(f"{self.name}: {error}")
+    def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
+        return each(self.tasks(context), context, self.name)
 
     def tasks(self, context: RepairContext) -> Iterator[Task]:
         """The same question again has other answers; a second round has another question each time."""

@@ -15,14 +15,13 @@ from attrs import frozen
 
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
-from backtrail_model.errors import HostError
 from backtrail_model.evidence import BUDGET, shorter
 from backtrail_model.fitting import until_it_fits
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Prompted, whole
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
-from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s
+from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s, each
 from backtrail_model.repair.proposers.instruct import as_text
 from backtrail_model.repair.proposers.target import Target, target_of
 from backtrail_model.repair.shown_test import shown
@@ -47,16 +46,8 @@ class Rewrite:
     name: str = "rewrite"
     lane: Lane = "model"
 
-    async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
-        target = target_of(context)
-        if target is None:
-            return
-        try:
-            async with aclosing(self._ask(context, target, 0)) as found:
-                async for one in found:
-                    yield one
-        except HostError as error:
-            context.attempts.skipped.append(f"{self.name}: {error}")
+    def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
+        return each(self.tasks(context), context, self.name)
 
     def tasks(self, context: RepairContext) -> Iterator[Task]:
         target = target_of(context)
