@@ -29,7 +29,8 @@ from bench.starting import HEAD, STARTS, start_cost
 
 HERE = Path(__file__).parent
 TIMED = HERE / "timed.py"
-ROUNDS = {"plain": 15, "capped": 15, "uncapped": 10, "snooper": 2, "peers": 4}  # fewer where one takes seconds
+# Fewer where one takes seconds.
+ROUNDS = {"plain": 15, "capped": 15, "uncapped": 10, "snooper": 2, "peers": 4}
 
 NO_CAPS = RecordLimits(hits_per_line=0, calls_per_function=0, events=0, log_bytes=1024 * 1024 * 1024, depth=0)
 ROOMY = ProcessLimits(wall_s=120, cpu_s=120, output_bytes=1 << 30)

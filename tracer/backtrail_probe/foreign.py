@@ -33,7 +33,7 @@ class _NotPlain(Exception):
 
 def describe(obj: Any, cls: type, items: int) -> Optional[Description]:
     """None for a type that is not known here, and for a value with a user's object inside."""
-    if not _may_be_known(cls):
+    if not may_be_known(cls):
         return None
     module, name = statics.module_name(cls), statics.type_name(cls)
     top = module.partition(".")[0]
@@ -114,4 +114,4 @@ def _is_candidate(cls: type) -> bool:
     return any(statics.module_name(base) == "numpy" for base in statics.mro(cls))
 
 
-_may_be_known = statics.PerClass(_is_candidate).of
+may_be_known = statics.PerClass(_is_candidate).of

@@ -138,6 +138,11 @@ def _slot_names(cls: type) -> "Tuple[Tuple[str, int], ...]":
 _slot_names_of = PerClass(_slot_names).of
 
 
+def has_slots(cls: type) -> bool:
+    """Whether instances may hold values outside their dictionary."""
+    return bool(_slot_names_of(cls))
+
+
 def slots(obj: Any) -> "Iterator[Tuple[str, Any]]":
     """The slots that are set, of classes written in Python."""
     cls = type(obj)

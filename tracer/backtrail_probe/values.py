@@ -9,14 +9,15 @@ from __future__ import annotations
 from itertools import islice
 
 from . import statics
-from .builtin_values import ATOMS, ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
+from .builtin_values import ATOM_IDS, ATOMS, ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
 from .foreign import describe
+from .likeness import Look
 from .redact import MARK, SHORTEST, Redactor, is_password
 from .statics import identity, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Set
+    from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
     _Table = Dict[Any, str]
 else:
@@ -61,7 +62,8 @@ class Renderer:
         self._depth = depth or 50
         self._redactor = redactor
         self._strings = StringTexts(self._whole)
-        redactor.on_new.append(self._strings.clear)  # there may be a secret in what is kept
+        self._last: Dict[int, Tuple[Look, str]] = {}  # by identity: how it looked, and its text
+        redactor.on_new += (self._strings.clear, self._last.clear)  # there may be a secret in what is kept
 
     def render(self, obj: Any) -> str:
         """The value as JSON text. Whatever the object is, nothing is raised."""
@@ -71,12 +73,28 @@ class Renderer:
         if cls is float or cls is bool or obj is None:
             return f'["{cls.__name__}","{obj!r}"]'
         try:
-            return self._strings[obj] if cls is str else self._whole(obj, cls)
+            return self._strings[obj] if cls is str else self._anew(obj, cls)
         except (AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
             # Another thread changed the object in between, or it is half made.
             return (
                 f'[{quote(statics.type_name(cls))},"<not readable: {type(error).__name__}>",{{"cut":true}}]'
             )
+
+    def _anew(self, obj: Any, cls: type) -> str:
+        """Renders what is not as it was."""
+        if identity(cls) in ATOM_IDS:
+            return self._whole(obj, cls)
+        looks = Look(self._items)
+        if not looks.add(obj, self._depth):
+            return self._whole(obj, cls)
+        last = self._last.get(identity(obj))
+        if last is not None and looks.is_like(last[0]):
+            return last[1]
+        text = self._whole(obj, cls)
+        if len(self._last) >= _MOST_KEPT:
+            self._last.clear()
+        self._last[identity(obj)] = looks, text
+        return text
 
     def hide(self, text: str) -> "tuple[str, bool]":
         return self._redactor.hide(text)
