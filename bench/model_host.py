@@ -3,7 +3,8 @@
     python -m bench.model_host [MODEL] [--contended]
 
 Medians over runs in one process, so that ratios hold even where absolute times vary. `--contended`
-keeps one core busy meanwhile, as a test run of the user would.
+keeps one core busy meanwhile, as a test run of the user would. "CPU" is processor time of all threads, of
+the last run: where other work keeps the cores busy, half of it is what two free cores would take at best.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Bench:
         self.folder, self.loaded = folder, load(folder)
         loaded = self.loaded
         self.prompts = Prompts(loaded.tokenizer, loaded.model.config)
+        self.first_cpu = self.rest_cpu = self.token_cpu = 0.0
         self.fresh()
 
     def fresh(self) -> None:
@@ -60,11 +62,14 @@ class Bench:
     def run(self, ids: list[int], max_tokens: int, **options: Any) -> tuple[float, float, int]:
         """Seconds to the first token, seconds for the rest, and how many tokens came."""
         started, first, count = time.perf_counter(), 0.0, 0
+        spent = time.process_time()
         with torch.inference_mode():
             for step in self.lane.generate(Task(ids, max_tokens, **options), lambda sample: True):
                 count += sum(len(tokens.ids) for tokens in step)
                 if step and not first:
                     first = time.perf_counter() - started
+                    self.first_cpu, spent = time.process_time() - spent, time.process_time()
+        self.rest_cpu = time.process_time() - spent
         return first, time.perf_counter() - started - first, count
 
     def cold(self, ids: list[int]) -> float:
@@ -75,6 +80,7 @@ class Bench:
         """Tokens a second after the first, all samples together."""
         samples = options.get("samples", 1)
         _, seconds, count = self.run(ids, tokens, **options)
+        self.token_cpu = self.rest_cpu / max(1, count - samples)
         return (count - samples) / seconds if count > samples else 0.0
 
 
@@ -82,7 +88,10 @@ def prefill(bench: Bench, runs: int) -> None:
     text = bench.prompts.plain(LONG)
     for size in (128, 320, 900):
         seconds = median(lambda size=size: bench.cold(text[:size]), runs)
-        print(f"prefill of {size:4} tokens, cold         {seconds:6.2f} s   {size / seconds:6.0f} tok/s")
+        print(
+            f"prefill of {size:4} tokens, cold         {seconds:6.2f} s   {size / seconds:6.0f} tok/s"
+            f"   CPU {bench.first_cpu:6.2f} s"
+        )
     bench.fresh()
     bench.run(text[:700], 1)
     kept = bench.lane.prefixes
@@ -95,7 +104,7 @@ def prefill(bench: Bench, runs: int) -> None:
         return bench.run(other, 1)[0]
 
     seconds = median(warm, runs)
-    print(f"first token, 900 tokens of which 700 were seen {seconds:6.2f} s")
+    print(f"first token, 900 tokens of which 700 were seen {seconds:6.2f} s   CPU {bench.first_cpu:6.2f} s")
 
 
 def decode(bench: Bench, runs: int, tokens: int) -> None:
@@ -104,7 +113,10 @@ def decode(bench: Bench, runs: int, tokens: int) -> None:
     for name, ids in (("going on with code", text), ("edit of given code", edit)):
         for lookup in (False, True):
             speed = median(lambda ids=ids, lookup=lookup: bench.decode(ids, tokens, lookup=lookup), runs)
-            print(f"decode, {name}, {'with' if lookup else 'no  '} drafts      {speed:6.1f} tok/s")
+            print(
+                f"decode, {name}, {'with' if lookup else 'no  '} drafts      {speed:6.1f} tok/s"
+                f"   CPU {1e3 * bench.token_cpu:5.0f} ms a token"
+            )
 
 
 def samples(bench: Bench, runs: int) -> None:
@@ -121,7 +133,17 @@ def samples(bench: Bench, runs: int) -> None:
             return bench.decode(ids, 20, samples=8, sampling=sampling, **options)
 
         speeds[name] = median(measure, runs)
-        print(f"8 samples of 20 tokens, {name:24} {speeds[name]:6.1f} tok/s")
+        cost = f"CPU {1e3 * bench.token_cpu:5.0f} ms a token"
+        print(f"8 samples of 20 tokens, {name:24} {speeds[name]:6.1f} tok/s   {cost}")
+    for count in (1, 2, 4, 8, 16, 24, 32):
+
+        def growing(count: int = count) -> float:
+            return bench.decode(ids, 20, samples=count, sampling=sampling, batched=count > 1, lookup=False)
+
+        speed = median(growing, runs)
+        print(
+            f"{count:2} samples in one batch {speed:6.1f} tok/s   CPU {1e3 * bench.token_cpu:5.0f} ms a token"
+        )
     ratio = speeds["together"] / speeds["one by one, with drafts"]
     print(f"8 samples: together / one by one with drafts   {ratio:6.2f}")
 
