@@ -1,10 +1,14 @@
-"""`backtrail fix`: trace, explain, search, show the fix that passed; apply it when asked to."""
+"""`backtrail fix`: trace, search, show the fix that passed, apply it when asked to; then explain.
+
+The fix comes before the model's explanation, which takes much longer than an edit that needs no model.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json as json_format
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +31,7 @@ from backtrail_server.terminal.trace import locate, tell, traced
 
 if TYPE_CHECKING:
     from backtrail_model.client import ModelClient
+    from backtrail_model.evidence import Evidence
     from backtrail_model.repair import Fix
 
 
@@ -39,6 +44,7 @@ class Outcome:
     fix: Fix | None = None
     first_s: float | None = None  # from the start of the search to the first fix that passed
     seconds: float = 0.0  # of the whole search
+    stopped: bool = False  # by Ctrl-C
     applied: bool = False
     notes: list[str] = field(factory=list)
 
@@ -78,15 +84,19 @@ async def _run(place: Place, console: Console, *, json: bool, apply: bool, expla
         tell(console, place, ran)
     if not ran.trace.failures:
         return _nothing_to_fix(console, ran, json)
-    outcome = await _assist(place, Shown(ran, 0, ran.trace.failures[0]), console, explain)
-    if apply and outcome.fix is not None:
-        _apply(outcome)
-        if outcome.applied and place.settings.fix.keep:
-            _keep(Shown(ran, 0, ran.trace.failures[0]), outcome)
+    shown = Shown(ran, 0, ran.trace.failures[0])
+
+    def searched(outcome: Outcome) -> None:
+        if apply and outcome.fix is not None:
+            _apply(outcome)
+            if outcome.applied and place.settings.fix.keep:
+                _keep(shown, outcome)
+        if not json:
+            _tell(console, place, outcome)
+
+    outcome = await _assist(place, shown, console, searched, explain=explain)
     if json:
         print(json_format.dumps(document.of_fix(ran.trace, outcome), indent=1))
-    else:
-        _tell(console, place, outcome)
     return 0 if outcome.fix is not None and outcome.fix.honest else 1
 
 
@@ -100,36 +110,42 @@ def _nothing_to_fix(console: Console, ran: Ran, json: bool) -> int:
     return 1 if ran.failed else 0
 
 
-async def _assist(place: Place, shown: Shown, console: Console, explain: bool) -> Outcome:
-    """Explain and search with a model; without one, only search among the edits that need none."""
+async def _assist(
+    place: Place, shown: Shown, console: Console, searched: Callable[[Outcome], None], *, explain: bool
+) -> Outcome:
+    """Search and explain with a model; without one, only search among the edits that need none. `searched`
+    is called once the search has ended."""
     outcome = Outcome()
+    evidence = await asyncio.to_thread(ModelAssisting().evidence, shown) if explain else None
+    if evidence is not None:
+        console.print()
+        console.print(Markdown(ModelAssisting().summary(evidence)))
     try:
         async with hosting.borrowed(place.settings, console) as client:
-            if explain:
-                await _explain(client, shown, console, outcome)
             await _search(client, place, shown, console, outcome)
+            searched(outcome)
+            if evidence is not None and not outcome.stopped:
+                await _explain(client, evidence, console, outcome)
     except HostNotStarted as error:
         outcome.notes.append(f"{error} Only edits that need no model were tried.")
         await _search(None, place, shown, console, outcome)
+        searched(outcome)
     return outcome
 
 
-async def _explain(client: ModelClient, shown: Shown, console: Console, outcome: Outcome) -> None:
+async def _explain(client: ModelClient, evidence: Evidence, console: Console, outcome: Outcome) -> None:
     from backtrail_model.errors import HostError
 
-    assisting = ModelAssisting()
-    evidence = await asyncio.to_thread(assisting.evidence, shown)
-    console.print()
-    console.print(Markdown(assisting.summary(evidence)))
     try:
         with console.status("explaining") as status:
 
             def on_text(text: str) -> None:
                 status.update(f"explaining: …{escape(' '.join(text.split())[-70:])}")
 
-            outcome.explained = await assisting.explain(client, evidence, 0, on_text)
+            outcome.explained = await ModelAssisting().explain(client, evidence, 0, on_text)
     except HostError as error:
         outcome.notes.append(f"No explanation: {error}")
+        console.print(outcome.notes[-1], style="yellow", markup=False)
         return
     console.print()
     if outcome.explained.text:
@@ -170,6 +186,7 @@ async def _search(
         task = asyncio.current_task()
         if outcome.fix is None or task is None or task.uncancel():
             raise
+        outcome.stopped = True
         outcome.notes.append("Stopped before the search had ended. This is the best fix until then.")
     outcome.seconds = time.monotonic() - began
 
