@@ -94,6 +94,36 @@ def test_a_greedy_client_does_not_starve_another(engine: Any) -> None:
     assert order.index("one") <= 1, "after the first of many, it is the other's turn"
 
 
+def test_a_prefetch_gives_way_within_a_step_and_goes_on_where_it_was(engine: Any) -> None:
+    """A person comes at its first event, and at its third."""
+    from backtrail_model.host.generate import Task
+    from backtrail_model.host.jobs import Piece, Priority
+
+    prompts = engine.prompts
+    person = Task(prompts.plain("The capital of France is"), 6, lookup=False)
+    prefetch = Task(prompts.plain("one two three four " * 10), 30, lookup=False)
+
+    def ask(task: Task, priority: Priority, name: str, events: list[str], second: int | None = None) -> None:
+        def sink(event: Any) -> None:
+            events.append(name if isinstance(event, Piece) else f"{name} done {event.output_tokens}")
+            if len(events) == second:
+                ask(person, Priority.PERSON, "person", events)
+
+        engine.submit(task, (), priority, sink)
+
+    for second in (1, 3):
+        events: list[str] = []
+        engine.lane.prefixes.clear()
+        passes = engine.lane.counters.passes
+        ask(prefetch, Priority.PREFETCH, "prefetch", events, second)
+        wait_until(lambda told=events: sum("done" in one for one in told) == 2)
+        came = events.index("person")
+        assert came <= second + 1, "at most the step that was being made came before"
+        assert "prefetch" not in events[came : events.index("person done 6")]
+        assert events[-1] == "prefetch done 30"
+        assert engine.lane.counters.passes - passes == 30 + 6, "nothing was computed twice"
+
+
 def test_what_is_late_is_not_computed(engine: Any) -> None:
     late = Asked(engine, COUNT, deadline=time.monotonic() - 1).wait()
     assert late.done.late
