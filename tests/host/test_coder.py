@@ -42,7 +42,11 @@ def test_special_tokens_in_the_code_are_plain_text(coder: Running) -> None:
 
 
 def test_holes_of_one_file_share_what_stands_before_them(coder: Running) -> None:
-    code = "def mean(values):\n    count = len(values)\n    total = sum(values)\n    return total / count\n"
+    code = (
+        "def mean(values):\n"
+        '    """The arithmetic mean of some numbers; an empty list has none, which is an error."""\n'
+        "    count = len(values)\n    total = sum(values)\n    return total / count\n"
+    )
 
     def hole(line: str) -> int:
         before, _, after = code.partition(line)
