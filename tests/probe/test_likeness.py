@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtrail_probe.likeness import Credit
 from backtrail_probe.redact import Redactor
 from backtrail_probe.values import Renderer
 
@@ -147,3 +148,15 @@ def test_nothing_is_kept_alive() -> None:
     del outer
     assert [each() for each in dead] == [None, None]
     assert len(gc.get_referrers(long)) == held - 1
+
+
+def test_values_that_are_always_new_are_looked_at_no_more() -> None:
+    """Then a look costs and saves nothing; it is tried again later."""
+    credit, kind = Credit(), 1
+    looked = [credit.pays(kind) and not credit.learn(kind, was_like=False) for _ in range(1000)]
+    assert 5 < sum(looked) < 100
+    assert any(looked[-200:])
+    for _ in range(200):
+        if credit.pays(kind):
+            credit.learn(kind, was_like=True)
+    assert all(credit.pays(kind) for _ in range(100))

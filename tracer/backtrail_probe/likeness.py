@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 _NUMBERS = frozenset(map(identity, (int, float, bool, type(None), complex)))
+_MOST_KINDS = 5000
 _EXACT: "Dict[int, Any]" = {identity(kind): kind for kind in ITEMS}
-_LONGEST, _MOST = 200, 200  # characters of a text that is kept; things that are looked at
+_LONGEST, _MOST = 200, 80  # characters of a text that is kept; things that are looked at
 
 
 class Look:
@@ -90,6 +91,29 @@ class Look:
             if not self.add(each, depth - 1):
                 return False
         return True
+
+
+class Credit:
+    """Whether it pays to look at values of a type: where they are mostly new, or mostly changed, it does not.
+    By the identity of the type, so that none is kept alive; a wrong answer costs time and nothing else."""
+
+    FIRST, MOST, PAUSE, AGAIN = 4, 16, -64, 2
+
+    def __init__(self) -> None:
+        self._of: "Dict[int, int]" = {}
+
+    def pays(self, kind: int) -> bool:
+        credit = self._of.get(kind, self.FIRST)
+        if credit >= 0:
+            return True
+        self._of[kind] = credit + 1 if credit < -1 else self.AGAIN
+        return False
+
+    def learn(self, kind: int, was_like: bool) -> None:
+        credit = self._of.get(kind, self.FIRST) + (2 if was_like else -1)
+        if len(self._of) >= _MOST_KINDS:
+            self._of.clear()
+        self._of[kind] = min(credit, self.MOST) if credit >= 0 else self.PAUSE
 
 
 def _token(cls: type) -> "Optional[object]":

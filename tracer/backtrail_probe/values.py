@@ -11,7 +11,7 @@ from itertools import islice
 from . import statics
 from .builtin_values import ATOM_IDS, ATOMS, ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
 from .foreign import describe
-from .likeness import Look
+from .likeness import Credit, Look
 from .redact import MARK, SHORTEST, Redactor, is_password
 from .statics import identity, quote
 
@@ -63,6 +63,7 @@ class Renderer:
         self._redactor = redactor
         self._strings = StringTexts(self._whole)
         self._last: Dict[int, Tuple[Look, str]] = {}  # by identity: how it looked, and its text
+        self._credit = Credit()
         redactor.on_new += (self._strings.clear, self._last.clear)  # there may be a secret in what is kept
 
     def render(self, obj: Any) -> str:
@@ -82,15 +83,19 @@ class Renderer:
 
     def _anew(self, obj: Any, cls: type) -> str:
         """Renders what is not as it was."""
-        if identity(cls) in ATOM_IDS:
+        kind = identity(cls)
+        if kind in ATOM_IDS or not self._credit.pays(kind):
             return self._whole(obj, cls)
         looks = Look(self._items)
-        if not looks.add(obj, self._depth):
-            return self._whole(obj, cls)
-        last = self._last.get(identity(obj))
-        if last is not None and looks.is_like(last[0]):
+        known = looks.add(obj, self._depth)
+        last = self._last.get(identity(obj)) if known else None
+        was_like = last is not None and looks.is_like(last[0])
+        self._credit.learn(kind, was_like)
+        if last is not None and was_like:
             return last[1]
         text = self._whole(obj, cls)
+        if not known:
+            return text
         if len(self._last) >= _MOST_KEPT:
             self._last.clear()
         self._last[identity(obj)] = looks, text

@@ -243,6 +243,9 @@ class Monitoring:
         self._tell(code, self._sink.unwind)
 
     def _raise(self, code: Any, offset: int, exc: Any) -> None:
+        known = self._known.get(identity(code))
+        if known is None or known[1] is None:  # most come from code that is not traced
+            return
         if issubclass(type(exc), (StopIteration, StopAsyncIteration)) and code.co_code[offset] in ITERATES:
             return
         self._tell(code, self._sink.raised, exc)
