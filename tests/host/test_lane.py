@@ -113,7 +113,7 @@ def test_a_batch_says_what_single_samples_say(exact, code: list[int]) -> None:
 def test_rows_of_a_batch_leave_when_they_end(exact, code: list[int]) -> None:
     from backtrail_model.host.sampling import Sampling
 
-    sampling = Sampling(temperature=0.9, seed=4)
+    sampling = Sampling(temperature=1.5, seed=5)
     newline = exact.tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
     options = {"samples": 4, "sampling": sampling, "stop_ids": frozenset({newline})}
     ended = run(lane_of(exact), code, 12, batched=True, **options)
