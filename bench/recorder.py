@@ -220,9 +220,9 @@ def report_peers(version: str, python: str) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         top = Path(temporary).resolve()
         tools = top / "tools"
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
         fitting = ["--only-binary=:all:", "--python-version", version, "--target", str(tools)]
-        subprocess.run([*pip, "install", *fitting, "sortedcontainers", *PEERS], check=True)
+        subprocess.run([*pip, "install", "--quiet", *fitting, "sortedcontainers", *PEERS], check=True)
         told = subprocess.run(
             [*pip, "list", "--format=freeze", "--path", str(tools)],
             check=True,
