@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 
 from backtrail_model.repair.candidates import Original
-from backtrail_model.repair.laid import Definition, laid
+from backtrail_model.repair.laid import Definition, indented, laid
 from backtrail_model.repair.source import parsed
 
 _BLOCK = re.compile(r"<{5,}\s*SEARCH[^\n]*\n(.*?)\n?={5,}[^\n]*\n(.*?)\n?>{5,}\s*REPLACE", re.DOTALL)
@@ -53,14 +53,6 @@ def apply_block(text: str, search: str, replacement: str) -> str | None:
             map(str.strip, wanted)
         ):
             indent = here[0][: len(here[0]) - len(here[0].lstrip())]
-            new = _indented(replacement.strip("\n"), indent) if replacement.strip() else []
+            new = indented(replacement.strip("\n").split("\n"), indent) if replacement.strip() else []
             return "\n".join([*lines[:at], *new, *lines[at + len(wanted) :]])
     return None
-
-
-def _indented(code: str, indent: str) -> list[str]:
-    """The code with its first line at `indent`."""
-    lines = code.split("\n")
-    lead = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-    shifted = [line.removeprefix(lead) if line.startswith(lead) else line.lstrip() for line in lines]
-    return [indent + line if line.strip() else "" for line in shifted]

@@ -132,11 +132,11 @@ def _replaced(text: str, new: _Written) -> str | None:
     outer = " " * node.col_offset
     inner = outer + "    " if old.in_one_line else _lead(old.body[0]) or outer + "    "
     keeps = not old.in_one_line and _names(old.node) == _names(new.node)
-    head = old.head if keeps else _indented(new.head, outer)
+    head = old.head if keeps else indented(new.head, outer)
     docstring = [] if old.in_one_line else old.docstring
     if not docstring and new.documented:
-        docstring = _indented(new.docstring, inner)
-    body = _indented(new.body, inner)
+        docstring = indented(new.docstring, inner)
+    body = indented(new.body, inner)
     end = node.end_lineno or node.lineno
     return "\n".join([*old.lines[: node.lineno - 1], *head, *docstring, *body, *old.lines[end:]])
 
@@ -166,7 +166,7 @@ def _lead(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _indented(lines: Sequence[str], indent: str) -> list[str]:
+def indented(lines: Sequence[str], indent: str) -> list[str]:
     """The lines with the first one at `indent`."""
     lead = _lead(lines[0])
     shifted = [line.removeprefix(lead) if line.startswith(lead) else line.lstrip() for line in lines]

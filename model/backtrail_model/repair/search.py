@@ -63,7 +63,8 @@ async def repair(
     generator stops the models, the runs and everything else. Raises what a proposer or the verifier raises.
     """
     alone = not any(proposer.lane == "model" for proposer in proposers)
-    limits = _Limits(budget_s, settle_s, *((settle_s,) * 2 if alone else (blind_settle_s, budget_s)))
+    vouched_s, little_s = (settle_s, settle_s) if alone else (blind_settle_s, budget_s)
+    limits = _Limits(budget_s, settle_s, vouched_s, little_s)
     search = _Search(context, Judge(context, verifier), on_progress or (lambda _: None), limits)
     lanes = _lanes(proposers)
     context.attempts.turns.making = sum(lane[0].lane == "cheap" for lane in lanes)

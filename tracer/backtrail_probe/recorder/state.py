@@ -46,9 +46,8 @@ class FrameState:
         self.short: Dict[int, Short] = {}  # by line; see `shorten`
         self.plain = False  # all values are immutable
         self.names: Optional[Tuple[Variable, ...]] = None  # the only ones that can have changed, where known
-        self.ways: Dict[
-            int, Any
-        ] = {}  # from its last line, for the recorder that tells by words (see `hot.py`)
+        # From its last line, for the recorder that tells by words (see `hot.py`).
+        self.ways: Dict[int, Any] = {}
         # While it runs, for the recorder that is not handed the frame (see `run`).
         self.frame: Any = None
         self.variables: Any = None
