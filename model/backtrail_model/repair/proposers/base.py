@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 from attrs import field, frozen
 
 from backtrail_model.errors import HostError
-from backtrail_model.repair.candidates import Candidate, Rejected
+from backtrail_model.repair.answers import texts
+from backtrail_model.repair.candidates import Candidate, Original, Rejected, whole
 from backtrail_model.repair.context import RepairContext
 
 Lane = Literal["cheap", "model"]
@@ -73,6 +74,12 @@ def accepted(made: Candidate | Rejected) -> Iterator[Candidate]:
     """The candidate, if it is one."""
     if isinstance(made, Candidate):
         yield made
+
+
+def from_answer(original: Original, answer: str, **how: object) -> Iterator[Candidate]:
+    """What an answer of a model means for a file, as candidates; `how` as for `whole`."""
+    for text in texts(original, answer):
+        yield from accepted(whole(original, text, **how))
 
 
 def cost_s(prompt_chars: int, steps: int) -> float:

@@ -16,11 +16,10 @@ from attrs import frozen
 from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.evidence.tokens import estimate
-from backtrail_model.repair.answers import texts
-from backtrail_model.repair.candidates import Candidate, Prompted, whole
+from backtrail_model.repair.candidates import Candidate, Prompted
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
-from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s, each
+from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer
 from backtrail_model.repair.proposers.target import Target, target_of
 
 LEAST_TOKENS, MOST_TOKENS = 100, 300
@@ -80,11 +79,10 @@ class Completion:
                     yield one
 
     def _candidates(self, target: Target, body: str, prompted: Prompted) -> Iterator[Candidate]:
-        for text in texts(target.original, dedent(target.signature) + body):
-            made = whole(
-                target.original, text, proposer=self.name, note="", promise=self.chance, prompted=prompted
-            )
-            yield from accepted(made)
+        code = dedent(target.signature) + body
+        return from_answer(
+            target.original, code, proposer=self.name, note="", promise=self.chance, prompted=prompted
+        )
 
 
 def prompt_of(context: RepairContext, target: Target) -> str:

@@ -11,11 +11,10 @@ from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.evidence import Evidence, shorter
 from backtrail_model.fitting import until_it_fits
-from backtrail_model.repair.answers import texts
-from backtrail_model.repair.candidates import Candidate, Original, Prompted, whole
+from backtrail_model.repair.candidates import Candidate, Original, Prompted
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.fixes import diff
-from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s, each
+from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer
 
 MOST_TOKENS = 220
 LENGTH = 50
@@ -107,20 +106,16 @@ class Instruct:
     def _candidates(self, context: RepairContext, answer: str, prompted: Prompted) -> Iterator[Candidate]:
         """The answer laid over the file that it fits; the most suspicious file first."""
         for original in by_suspicion(context):
-            made = [
-                one
-                for text in texts(original, answer)
-                for one in accepted(
-                    whole(
-                        original,
-                        text,
-                        proposer=self.name,
-                        note="second round" if self.second_round else "",
-                        promise=self.chance,
-                        prompted=prompted,
-                    )
+            made = list(
+                from_answer(
+                    original,
+                    answer,
+                    proposer=self.name,
+                    note="second round" if self.second_round else "",
+                    promise=self.chance,
+                    prompted=prompted,
                 )
-            ]
+            )
             if made:
                 yield from made
                 return

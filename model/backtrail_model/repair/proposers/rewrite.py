@@ -17,11 +17,10 @@ from backtrail_model import prompts
 from backtrail_model.client import ModelClient, Priority
 from backtrail_model.evidence import BUDGET, shorter
 from backtrail_model.fitting import until_it_fits
-from backtrail_model.repair.answers import texts
-from backtrail_model.repair.candidates import Candidate, Prompted, whole
+from backtrail_model.repair.candidates import Candidate, Prompted
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
-from backtrail_model.repair.proposers.base import Lane, Task, accepted, cost_s, each
+from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer
 from backtrail_model.repair.proposers.instruct import as_text
 from backtrail_model.repair.proposers.target import Target, target_of
 from backtrail_model.repair.shown_test import shown
@@ -95,16 +94,14 @@ class Rewrite:
                     yield one
 
     def _candidates(self, target: Target, answer: str, prompted: Prompted) -> Iterator[Candidate]:
-        for text in texts(target.original, answer):
-            made = whole(
-                target.original,
-                text,
-                proposer=self.name,
-                note=self.kind,
-                promise=self.chance,
-                prompted=prompted,
-            )
-            yield from accepted(made)
+        return from_answer(
+            target.original,
+            answer,
+            proposer=self.name,
+            note=self.kind,
+            promise=self.chance,
+            prompted=prompted,
+        )
 
     def _messages(self, context: RepairContext, target: Target, test: str) -> list[Mapping[str, str]]:
         around = preamble(target.original, target.line).strip()
