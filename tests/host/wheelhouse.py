@@ -7,7 +7,11 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+import pytest
+
+from backtrail_model import catalogue
 from backtrail_model.catalogue import Model, Wheels
+from backtrail_model.fetching import hub
 
 CONTENT = bytes(range(256)) * 3000
 ALIAS = "made-up"
@@ -53,3 +57,15 @@ def _wheel(folder: Path, name: str, member: str, data: bytes) -> None:
 
 def _digest(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+
+
+def alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache in `folder`, a hub that is off, pip looking at `folder`/wheels only, and one model in
+    the catalogue. Returns the cache."""
+    monkeypatch.setenv("BACKTRAIL_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder / "wheels"))
+    monkeypatch.setattr(hub, "cached", lambda model: None)
+    monkeypatch.setattr(hub, "why_not", lambda state: "the hub is off")
+    monkeypatch.setattr(catalogue, "MODELS", (model(),))
+    return folder / "cache"

