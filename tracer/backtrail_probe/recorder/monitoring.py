@@ -16,7 +16,8 @@ from backtrail_probe.statics import identity
 from .bytecode import ITERATES
 from .codes import CodeInfo, CodeTable
 from .hot import line_callback
-from .sink import NO_LIMIT, PROXIES, Sink
+from .running import PROXIES
+from .sink import NO_LIMIT, Sink
 from .state import FrameState
 
 TYPE_CHECKING = False

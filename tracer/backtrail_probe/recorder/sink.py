@@ -11,10 +11,8 @@ And a comprehension's frame (up to 3.11) counts as its caller's, as it does from
 
 from __future__ import annotations
 
-import sys
-from _thread import get_ident
 from itertools import count
-from sys import exc_info, version_info
+from sys import exc_info
 from time import perf_counter_ns as _clock
 
 from backtrail_probe import statics
@@ -25,6 +23,7 @@ from backtrail_probe.values import IntTexts, Renderer
 
 from .bytecode import assigned
 from .codes import CodeInfo, CodeTable
+from .running import PROXIES, Running
 from .state import FrameState, Keys, plain_names
 
 TYPE_CHECKING = False
@@ -36,27 +35,25 @@ if TYPE_CHECKING:
     from .codes import Variable
 
 NO_LIMIT = 1 << 60
-_modules = sys.modules
 _MUTABLE = object()  # stands for "look at it again": never identical with a value
 MISSING = object()
 WHOLE = 15  # a power of two less one
 """From so many hits of a line on it pays to find out which variables it can change, and records are short;
 but each sixteenth is a whole one, with its number and the time."""
-PROXIES = version_info >= (3, 13)  # there `f_locals` of a function makes a new list of items itself
 
 
 def _nothing() -> None:
     """No hits were counted in advance."""
 
 
-class Sink:
+class Sink(Running):
     """`on` turns false when recording has stopped; the recorder then takes itself off."""
 
     def __init__(self, log: Log, codes: CodeTable, renderer: Renderer, limits: RecordLimits) -> None:
+        super().__init__(codes)
         self._log = log
         self.write = log.write
         self.t0 = log.t0
-        self._codes = codes
         self._renderer = renderer
         self._render = renderer.render
         self.ints = IntTexts(renderer.render)
@@ -65,21 +62,16 @@ class Sink:
         self.events_left = limits.events or NO_LIMIT
         self._events = limits.events
         self._depth = limits.depth or NO_LIMIT
-        self.states: "Dict[int, FrameState]" = {}
         self._numbers = count(1)
-        self._threads: "Dict[int, int]" = {}
         self._touched: "list[CodeInfo]" = []
         self._told_depth = False
         self.keys = Keys()
         self._key = self.keys.__getitem__
         self.repeats = True  # the recorder tells of a line again and again while a frame stays on it
-        self.alone = True  # one thread, and one stack in it: then the frame that began last is running
         self.new_state = FrameState
         self.ahead = WHOLE  # so many short records are counted in advance; 0: each is counted by itself
         self.counts = True  # else the one who reads the log counts hits
-        # Of the callback that tells of hits by words (see `hot.py`): the code that it is in, and how it gives
-        # back what it counted in advance.
-        self.going: Any = None
+        # How the callback that tells of hits by words (see `hot.py`) gives back what it counted in advance.
         self.settle: "Callable[[], None]" = _nothing
         self.on = True
 
@@ -272,54 +264,6 @@ class Sink:
             state.info.live -= 1
             self.rest(state)
 
-    # Which frame of a code object runs, for the recorder that is not told: asking the interpreter for it
-    # raises an audit event, and that costs more than all else together.
-
-    def run(self, frame: Any, state: FrameState) -> None:
-        """The frame begins or goes on. It is held until it rests; only then could it come to its end."""
-        info = state.info
-        self.going = None
-        state.frame = frame
-        if PROXIES and not info.namespace:
-            state.variables = frame.f_locals
-        state.below, info.top = info.top, state
-        info.fast = state if info.single and self.alone else None
-
-    def rest(self, state: FrameState) -> None:
-        """The frame is left or suspended, and with it those above that were left unseen."""
-        info = state.info
-        self.going = None
-        each = info.top
-        while each is not None and each is not state:
-            each = each.below
-        if each is state:
-            each = info.top
-            while each is not state:
-                each.frame = each.variables = None
-                each = each.below
-            info.top = state.below
-            info.fast = state.below if info.single and self.alone else None
-        state.frame = state.variables = state.below = None
-
-    def release(self) -> None:
-        """No frame is held from here on."""
-        self.alone, self.going = False, None
-        for state in list(self.states.values()):
-            state.frame = state.variables = state.below = None
-        for info in self._codes.all():
-            info.top = info.fast = None
-
-    def parent(self, frame: Any) -> "Optional[FrameState]":
-        """The state of the nearest recorded caller."""
-        states = self.states
-        caller = frame.f_back
-        while caller is not None:
-            state = states.get(identity(caller))
-            if state is not None and state.info.code is caller.f_code:
-                return state
-            caller = caller.f_back
-        return None
-
     def touch(self, info: CodeInfo) -> None:
         """Its counters will be set back at the next item."""
         if not info.touched:
@@ -366,17 +310,6 @@ class Sink:
         if not self._told_depth:
             self._told_depth = True
             self.tell_limit("depth", self._depth)
-
-    def thread(self) -> int:
-        """The number of the current thread."""
-        number = self._threads.get(get_ident())
-        if number is None:
-            number = self._threads[get_ident()] = len(self._threads) + 1
-            if number != 1:
-                self.alone, self.going = False, None
-        if "greenlet" in _modules:  # it changes stacks within a thread, unseen
-            self.alone, self.going = False, None
-        return number
 
     def told(self, state: FrameState, name: str, value: Any) -> str:
         """Renders a value and remembers what is needed to see it change."""
