@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import enum
 import gc
 import weakref
-from typing import Any
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -30,12 +33,41 @@ class Slotted(Thing):
     __slots__ = ("more",)
 
 
-def renderer() -> Renderer:
-    return Renderer(120, 4, 3, Redactor({}))
+class Slots:
+    __slots__ = ("a", "b", "c")
+
+    def __init__(self, **held: Any) -> None:
+        for name, value in held.items():
+            setattr(self, name, value)
+
+
+class Listed(list[Any]):
+    """A container of the program's own."""
+
+
+class Pair(NamedTuple):
+    one: Any
+    other: Any
+
+
+class Colour(enum.Enum):
+    RED = (1, [2])
+    BLUE = "b"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 400
+
+
+def renderer(chars: int = 120) -> Renderer:
+    return Renderer(chars, 4, 3, Redactor({}))
 
 
 atoms = st.one_of(
-    st.integers(-3, 400), st.sampled_from([0.0, -0.0, 1.0, True, None, "a", "b" * 300, b"x", 1j, 10**30])
+    st.integers(-3, 400),
+    st.sampled_from([0.0, -0.0, 1.0, True, None, "a", "b" * 30, "b" * 300, b"x", 1j, 10**30]),
+    st.sampled_from([*Colour, *Level, len, print, Thing, Colour, range(3), Decimal("1.5"), Path("a")]),
 )
 names = st.sampled_from("abc")
 values = st.recursive(
@@ -47,7 +79,12 @@ values = st.recursive(
         st.dictionaries(names, inner, max_size=3),
         st.dictionaries(names, inner, max_size=3).map(lambda held: Thing(**held)),
         st.dictionaries(names, inner, max_size=3).map(lambda held: Other(**held)),
+        st.dictionaries(names, inner, max_size=3).map(lambda held: Slots(**held)),
+        st.lists(inner, max_size=3).map(Listed),
+        st.tuples(inner, inner).map(lambda pair: Pair(*pair)),
+        st.lists(inner, max_size=2).map(lambda args: ValueError(*args)),
         st.sets(st.integers(0, 9), max_size=6),
+        st.sets(st.text("ab", max_size=40), max_size=4),
     ),
     max_leaves=12,
 )
@@ -64,7 +101,11 @@ def places(value: Any) -> list[Any]:
             waiting += one.values()
         elif isinstance(one, (Thing, Other)):
             waiting += vars(one).values()
-        if isinstance(one, (list, collections.deque, dict, set, Thing, Other)):
+        elif isinstance(one, Slots):
+            waiting += [getattr(one, name) for name in "abc" if hasattr(one, name)]
+        elif isinstance(one, ValueError):
+            waiting += one.args
+        if isinstance(one, (list, collections.deque, dict, set, Thing, Other, Slots)):
             found.append(one)
     return found
 
@@ -73,7 +114,9 @@ def change(place: Any, name: str, new: Any) -> None:
     """One small change, of which many change nothing that is shown."""
     if isinstance(place, (Thing, Other)):
         place = vars(place)
-    if isinstance(place, dict):
+    if isinstance(place, Slots):
+        setattr(place, name, new)
+    elif isinstance(place, dict):
         if name in place and new is None:
             del place[name]
         else:
@@ -89,12 +132,12 @@ def change(place: Any, name: str, new: Any) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(values, min_size=1, max_size=3), st.data())
-def test_any_value_after_any_changes(several: list[Any], data: st.DataObject) -> None:
-    kept = renderer()
+@given(st.lists(values, min_size=1, max_size=3), st.sampled_from([8, 30, 60, 120, 0]), st.data())
+def test_any_value_after_any_changes(several: list[Any], chars: int, data: st.DataObject) -> None:
+    kept = renderer(chars)
     for _ in range(8):
         for value in several:
-            assert kept.render(value) == renderer().render(value)
+            assert kept.render(value) == renderer(chars).render(value)
         if open_to_change := places(data.draw(st.sampled_from(several))):
             change(data.draw(st.sampled_from(open_to_change)), data.draw(names), data.draw(values))
 

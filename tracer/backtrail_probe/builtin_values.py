@@ -77,10 +77,12 @@ SIMPLE: "Dict[Any, Callable[[Any], str]]" = {
     object: lambda obj: "<object>",
 }
 
-_EXACT: "Dict[int, Any]" = {
+EXACT: "Dict[int, Any]" = {
     identity(base): base for base in (*ITEMS, *SIMPLE, str, bytes, bytearray, int, BaseException)
 }
-_BASES = frozenset(_EXACT) - {identity(object)}
+"""The identity of a built-in type whose values are shown in a way of their own -> the type."""
+
+_BASES = frozenset(EXACT) - {identity(object)}
 
 
 def builtin_base(cls: type) -> Any:
@@ -88,7 +90,7 @@ def builtin_base(cls: type) -> Any:
 
     Compared by identity: a metaclass may define `__hash__` and `__eq__`.
     """
-    exact = _EXACT.get(identity(cls))
+    exact = EXACT.get(identity(cls))
     return _derived_base_of(cls) if exact is None else exact
 
 

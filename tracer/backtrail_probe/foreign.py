@@ -115,3 +115,8 @@ def _is_candidate(cls: type) -> bool:
 
 
 may_be_known = statics.PerClass(_is_candidate).of
+
+
+def is_array(cls: type) -> bool:
+    """Whether it may be numpy's, pandas' or torch's, which take time to be described."""
+    return any(statics.module_name(base).partition(".")[0] in _ARRAYS for base in statics.mro(cls))

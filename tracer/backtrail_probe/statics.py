@@ -18,7 +18,7 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 quote: "Callable[[str], str]" = encode_basestring_ascii
 """A string as JSON, in ASCII."""
@@ -102,29 +102,35 @@ class PerClass:
 _MOST_CLASSES = 5000
 
 
-def _dict_owners(cls: type) -> "Tuple[int, ...]":
+def dict_owners(cls: type) -> "Tuple[int, ...]":
     """Where in its bases the descriptors of the instance dictionary stand. These hold their class, so none
     is kept here."""
     found = (_dict_of(base).get("__dict__") for base in mro(cls))
     return tuple(at for at, each in enumerate(found) if type(each) is _GetSet or type(each) is _Member)
 
 
-_dict_owners_of = PerClass(_dict_owners).of  # modules hold theirs in a member
+_dict_owners_of = PerClass(dict_owners).of  # modules hold theirs in a member
 
 
 def instance_dict(obj: Any) -> "Optional[Dict[str, Any]]":
     """The real instance dictionary, also where a class hides it behind a property; None without one."""
-    cls = type(obj)
-    for at in _dict_owners_of(cls):
+    return dict_by(obj, _dict_owners_of(type(obj)))
+
+
+def dict_by(obj: Any, owners: "Tuple[int, ...]") -> "Optional[Dict[str, Any]]":
+    """The same, for whoever knows the owners of the object's class already."""
+    bases = mro(type(obj))
+    for at in owners:
         try:
-            held = _dict_of(mro(cls)[at])["__dict__"].__get__(obj)
+            held = _dict_of(bases[at])["__dict__"].__get__(obj)
         except (AttributeError, TypeError):
             continue
         return held if type(held) is dict else None
     return None
 
 
-def _slot_names(cls: type) -> "Tuple[Tuple[str, int], ...]":
+def slot_names(cls: type) -> "Tuple[Tuple[str, int], ...]":
+    """The slots of classes written in Python, and where in its bases each stands."""
     bases = list(enumerate(mro(cls)))
     return tuple(
         (name, at)
@@ -135,25 +141,28 @@ def _slot_names(cls: type) -> "Tuple[Tuple[str, int], ...]":
     )
 
 
-_slot_names_of = PerClass(_slot_names).of
-
-
-def has_slots(cls: type) -> bool:
-    """Whether instances may hold values outside their dictionary."""
-    return bool(_slot_names_of(cls))
-
-
-def slots(obj: Any) -> "Iterator[Tuple[str, Any]]":
-    """The slots that are set, of classes written in Python."""
-    cls = type(obj)
-    for name, at in _slot_names_of(cls):
-        member = _dict_of(mro(cls)[at]).get(name)
+def slots(obj: Any, names: "Tuple[Tuple[str, int], ...]") -> "List[Tuple[str, Any]]":
+    """Those of its class's slots that are set."""
+    found, bases = [], mro(type(obj))
+    for name, at in names:
+        member = _dict_of(bases[at]).get(name)
         if type(member) is not _Member:
             continue  # the program put something else in its place
         try:
-            yield name, member.__get__(obj)
+            found.append((name, member.__get__(obj)))
         except (AttributeError, TypeError):
             continue
+    return found
+
+
+def is_made(cls: type) -> bool:
+    """Whether a program made the class, rather than the interpreter or an extension."""
+    return bool(_flags_of(cls) & _HEAP_TYPE)
+
+
+def qualified_name(cls: type) -> Any:
+    """What stands as its `__qualname__`: of a class that a program made, the very object each time."""
+    return _qualname_of(cls)
 
 
 def exception_args(exc: BaseException) -> "Tuple[Any, ...]":

@@ -9,8 +9,9 @@ from __future__ import annotations
 from itertools import islice
 
 from . import statics
-from .builtin_values import ATOM_IDS, ATOMS, ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
+from .builtin_values import ATOM_IDS, ATOMS, EXACT, ITEMS, SIMPLE, SIZES, all_plain, builtin_base, head
 from .foreign import describe
+from .kinds import Kind, kind_of
 from .likeness import Credit, Look
 from .redact import MARK, SHORTEST, Redactor, is_password
 from .statics import identity, quote
@@ -86,7 +87,7 @@ class Renderer:
         kind = identity(cls)
         if kind in ATOM_IDS or not self._credit.pays(kind):
             return self._whole(obj, cls)
-        looks = Look(self._items)
+        looks = Look(self._chars, self._items)
         known = looks.add(obj, self._depth)
         last = self._last.get(identity(obj)) if known else None
         was_like = last is not None and looks.is_like(last[0])
@@ -163,7 +164,10 @@ class Renderer:
         if cls is str and len(obj) < SHORTEST < text.left:
             text.put(repr(obj))
             return
-        base = builtin_base(cls)
+        base, kind = EXACT.get(identity(cls)), None
+        if base is None:
+            kind = kind_of(cls)
+            base = kind.base
         if base is str:
             self._string(obj, text)
         elif base is bytes or base is bytearray:
@@ -178,7 +182,7 @@ class Renderer:
         elif base in SIMPLE:
             text.put(SIMPLE[base](obj))
         else:
-            self._object(obj, cls, depth, text)
+            self._object(obj, cls, kind or kind_of(cls), depth, text)
 
     def _string(self, obj: str, text: _Text) -> None:
         shown, redacted = self._redactor.hide(str.__getitem__(obj, slice(0, text.left + _MARGIN)))
@@ -292,15 +296,15 @@ class Renderer:
         text.seen.discard(identity(obj))
         text.put(")")
 
-    def _object(self, obj: Any, cls: type, depth: int, text: _Text) -> None:
-        known = describe(obj, cls, self._items)
+    def _object(self, obj: Any, cls: type, kind: Kind, depth: int, text: _Text) -> None:
+        known = describe(obj, cls, self._items) if kind.foreign else None
         if known is not None:
             if not text.parts:
                 text.shape, text.mutable = known.shape, known.mutable
             text.cut |= known.cut
             text.put(self._redactor.hide(known.text)[0])
             return
-        held = statics.instance_dict(obj)
+        held = kind.dict_of(obj)
         name = statics.type_name(cls)
         text.mutable |= not text.parts
         if held is not None and statics.holds_enum(held):
@@ -308,7 +312,7 @@ class Renderer:
             self._walk(held["_value_"], type(held["_value_"]), depth - 1, text)
             text.put(">")
             return
-        parts = list(statics.slots(obj))
+        parts = statics.slots(obj, kind.slots) if kind.slots else []
         if held:
             named = (pair for pair in list(held.items()) if type(pair[0]) is str)
             parts += islice(named, 2 * self._items + 1)  # more are not shown

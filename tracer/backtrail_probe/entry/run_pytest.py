@@ -61,11 +61,11 @@ def _flags(spec: RunSpec) -> "List[str]":
     own `addopts` would be errors.
     """
     flags = ["-q", "--no-header", "-o", f"cache_dir={os.path.join(spec.scratch, 'pytest_cache')}"]
+    # What pytest prints of a failure is read by nobody, and its own way of doing that looks through all
+    # modules for the source, which takes longer than the test.
+    flags += ["--tb=native"]
     if not spec.record:
-        # A candidate's run is read by nobody. pytest's own way of showing a failure looks through all
-        # modules for the source, which takes longer than the test; and a file for captured output
-        # would be shared by all that are forked later.
-        flags += ["--tb=native", "--capture=sys"]
+        flags += ["--capture=sys"]  # a file for captured output would be shared by all that are forked later
     if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
         return flags
     from importlib.util import find_spec
