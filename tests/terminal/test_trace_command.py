@@ -72,6 +72,22 @@ def test_brackets_in_code_and_values_are_shown_as_they_are(tmp_path: Path) -> No
     assert "IndexError" in done.stdout
 
 
+def test_a_narrow_terminal_breaks_the_value_and_not_its_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    script = tmp_path / "wide.py"
+    script.write_text(
+        "class Observations(dict): pass\n"
+        "def mean(observations):\n    return observations['x' * 40]\n"
+        "if __name__ == '__main__':\n    mean(Observations(first='a' * 30, second='b' * 30))\n"
+    )
+    done = backtrail("trace", str(script), "--python", sys.executable)
+    row = next(line for line in done.stdout.splitlines() if "observations =" in line)
+    assert row.endswith("Observations"), done.stdout
+    assert "b" * 15 in "".join(done.stdout.split()), done.stdout
+
+
 def test_what_a_script_printed_is_shown_its_last_lines(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text("if __name__ == '__main__':\n    for n in range(30):\n        print('line', n)\n")

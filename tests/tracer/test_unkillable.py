@@ -149,7 +149,7 @@ ROWS = {
         """
         import time
         taken = []
-        for _ in range(24):  # HERE
+        for _ in range(160):  # HERE
             taken.append(bytearray(b"1") * 2**26)  # HERE
         time.sleep(60)  # HERE
         """,

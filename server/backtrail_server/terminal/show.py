@@ -26,6 +26,7 @@ _MARKS = {
 _LOCALS_SHOWN = 12
 _PRINTED_LINES = 20
 _VALUE_WIDTH = 88
+_NAME_WIDTH = 30
 
 
 def relative(path: Path, root: Path) -> str:
@@ -116,10 +117,10 @@ def _frame(frame: FailureFrame, root: Path, source_of: SourceOf) -> RenderableTy
 def values(recorded: Mapping[str, Value]) -> Table:
     """Name, value and type; the rest is counted when there are many."""
     table = Table.grid(padding=(0, 1))
-    table.add_column(style="magenta")
-    table.add_column(style="dim")
+    table.add_column(style="magenta", no_wrap=True, max_width=_NAME_WIDTH)
+    table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_column(style="dim")
+    table.add_column(style="dim", no_wrap=True, max_width=_NAME_WIDTH)
     shown = list(recorded.items())[:_LOCALS_SHOWN]
     for name, value in shown:
         table.add_row(Text(name), "=", Text(_short(value.text)), Text(value.type))
