@@ -253,6 +253,20 @@ async def test_a_function_is_written_anew_from_what_it_says() -> None:
     assert "The sum of both" in one.text
 
 
+async def test_asking_again_costs_no_reading() -> None:
+    """The host keeps a prompt, so more samples for one that was put are cheaper than for another."""
+    given = failing(SHOP, 12)
+    async with ModelClient("http://127.0.0.1:9", "") as client:
+        several = [Rewrite(client, kind=kind, samples=8) for kind in ("specification", "correct")]
+        before = [next(proposer.tasks(given)).cost_s for proposer in several]
+        with ScriptedHost(reply=lambda messages: "nothing") as host:
+            async with ModelClient(host.url, host.token) as asked:
+                assert await proposed(Rewrite(asked), given) == []
+        after = [next(proposer.tasks(given)).cost_s for proposer in several]
+    assert after[0] < before[0] - 1
+    assert after[1] == before[1]
+
+
 async def test_a_body_is_continued_from_the_head_and_the_check() -> None:
     with ScriptedHost(fill=lambda before, after: "    both = a + b\n    return both * RATE\n") as host:
         async with ModelClient(host.url, host.token) as client:

@@ -13,15 +13,17 @@ from typing import Literal, Protocol
 from attrs import field, frozen
 
 from backtrail_model.errors import HostError
+from backtrail_model.evidence.tokens import estimate
 from backtrail_model.repair.answers import texts
 from backtrail_model.repair.candidates import Candidate, Original, Rejected, whole
 from backtrail_model.repair.context import RepairContext
 
 Lane = Literal["cheap", "model"]
 
-PREFILL_S = 0.005
-STEP_S = 0.15
-"""What a token of a prompt and a step of decoding cost on two cores: for the order of tasks only."""
+READ_S, STEP_S, SAMPLE_S = 0.01, 0.06, 0.02
+"""What a token of a prompt, a step of decoding, and each sample in a step cost: for the order of tasks only.
+About what `bench.model_host` measures on two cores (a token read in 9 ms; a step of one sample 78 ms, of eight
+228 ms). They are constants, so that the order does not hang on the clock."""
 
 
 class Proposer(Protocol):
@@ -82,6 +84,12 @@ def from_answer(original: Original, answer: str, **how: object) -> Iterator[Cand
         yield from accepted(whole(original, text, **how))
 
 
-def cost_s(prompt_chars: int, steps: int) -> float:
-    """Seconds of a request, by the length of its prompt and the number of tokens it makes in a row."""
-    return PREFILL_S * prompt_chars / 3.5 + STEP_S * steps
+def unread(context: RepairContext, prompt: str) -> int:
+    """Tokens of a prompt that the model has to read: none of one that was put before, as the host keeps it."""
+    known = any(prompt == asked.text for asked in context.attempts.prompts)
+    return 0 if known else estimate(prompt)
+
+
+def cost_s(unread_tokens: int, steps: int, samples: int = 1) -> float:
+    """Seconds of a request for `samples` of about `steps` tokens each."""
+    return READ_S * unread_tokens + steps * (STEP_S + SAMPLE_S * samples)

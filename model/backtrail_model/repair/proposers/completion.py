@@ -19,7 +19,7 @@ from backtrail_model.evidence.tokens import estimate
 from backtrail_model.repair.candidates import Candidate, Prompted
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
-from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer
+from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer, unread
 from backtrail_model.repair.proposers.target import Target, target_of
 
 LEAST_TOKENS, MOST_TOKENS = 100, 300
@@ -48,12 +48,13 @@ class Completion:
         target = target_of(context)
         if target is None or not target.docstring or not target.signature:
             return
+        prompt = prompt_of(context, target)
         for turn in range(self.rounds):
             yield Task(
                 kind=f"{self.name} {self.samples}",
                 key=(target.original.path, target.line, turn),
                 chance=self.chance * 0.6**turn,
-                cost_s=cost_s(len(target.head) + 200, min(120, len(target.text) // 3)),
+                cost_s=cost_s(unread(context, prompt), min(120, len(target.text) // 3), self.samples),
                 run=lambda turn=turn: self._ask(context, target, turn),  # type: ignore[misc]
             )
 

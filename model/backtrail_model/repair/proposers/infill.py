@@ -23,7 +23,7 @@ Kind = Literal["replace", "insert", "expression"]
 ONE_LINE_TOKENS = 40
 MANY_LINES_TOKENS = 96
 ROUNDS = 2
-PROMPT_CHARS = 700
+PROMPT_TOKENS = 200
 """About what the function around a hole comes to."""
 GUESSED = 3.0
 """Where a blind edit passed, what the model would write tells whether it makes sense or fits by chance."""
@@ -75,7 +75,7 @@ class Infill:
             kind=self.name,
             key=(suspect.path, *place, turn),
             chance=chance,
-            cost_s=cost_s(PROMPT_CHARS, length),
+            cost_s=cost_s(0 if turn else PROMPT_TOKENS, length, self.samples),
             run=lambda: self._fill(context, self._hole(context, suspect, place), turn),
         )
 

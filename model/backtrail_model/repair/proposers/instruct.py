@@ -14,7 +14,7 @@ from backtrail_model.fitting import until_it_fits
 from backtrail_model.repair.candidates import Candidate, Original, Prompted
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.fixes import diff
-from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer
+from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer, unread
 
 MOST_TOKENS = 220
 LENGTH = 50
@@ -46,12 +46,13 @@ class Instruct:
         if self.second_round and tried is None:
             return
         asked = tried[0].key if tried else ""
+        prompt = as_text(self._messages(context, context.evidence) or ())
         for turn in range(self.rounds):
             yield Task(
                 kind=f"{self.name} {self._options()}",
                 key=(asked, turn),
                 chance=self.chance / 2**turn,
-                cost_s=cost_s(len(context.evidence.code) + 1200, LENGTH),
+                cost_s=cost_s(unread(context, prompt), LENGTH, self.samples),
                 run=lambda turn=turn: self._ask(context, turn),  # type: ignore[misc]
             )
 

@@ -25,6 +25,7 @@ CHANCE = 0.6
 LONGEST = 80
 """Lines of a file; a longer one is nothing that a small model writes anew."""
 AROUND_CHARS = 1500
+AROUND_TOKENS, FRAMING_TOKENS = 400, 260  # about: of what stands around a line; of a prompt beside the file
 LONGEST_TEST = 4 * BUDGET  # characters, in whole lines
 LINE_TOKENS = 48
 ROUNDS = 4
@@ -83,7 +84,7 @@ class Restore:
                 kind=f"{self.name} line",
                 key=(broken.path, line),
                 chance=0.5 * self.chance * 0.5**distance,
-                cost_s=cost_s(AROUND_CHARS, 16),
+                cost_s=cost_s(AROUND_TOKENS, 16, self.samples),
                 run=lambda line=line: self._line(context, broken, line),  # type: ignore[misc]
             )
         if len(broken.source.lines) > LONGEST:
@@ -93,7 +94,11 @@ class Restore:
                 kind=f"{self.name} file {1 if turn == 0 else self.samples}",
                 key=(broken.path, turn),
                 chance=self.chance * 0.7**turn,
-                cost_s=cost_s(len(broken.text) + 900, min(MOST_TOKENS, estimate(broken.text))),
+                cost_s=cost_s(
+                    0 if turn else estimate(broken.text) + FRAMING_TOKENS,
+                    min(MOST_TOKENS, estimate(broken.text)),
+                    self.samples if turn else 1,
+                ),
                 run=lambda turn=turn: self._file(context, broken, turn),  # type: ignore[misc]
             )
 

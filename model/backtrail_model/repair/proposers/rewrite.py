@@ -20,7 +20,7 @@ from backtrail_model.fitting import until_it_fits
 from backtrail_model.repair.candidates import Candidate, Prompted
 from backtrail_model.repair.context import RepairContext
 from backtrail_model.repair.holes import preamble
-from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer
+from backtrail_model.repair.proposers.base import Lane, Task, cost_s, each, from_answer, unread
 from backtrail_model.repair.proposers.instruct import as_text
 from backtrail_model.repair.proposers.target import Target, target_of
 from backtrail_model.repair.shown_test import shown
@@ -54,12 +54,13 @@ class Rewrite:
             return
         # Without a docstring there is only the name to go by.
         known = 1.0 if target.docstring or self.kind == "correct" else 0.4
+        prompt = as_text(self._messages(context, target, shown(context.evidence.test, BUDGET)))
         for turn in range(self.rounds):
             yield Task(
                 kind=f"{self.name} {self.kind} {self.samples}",
                 key=(target.original.path, target.line, turn),
                 chance=known * self.chance * 0.6**turn,
-                cost_s=cost_s(len(target.text) + 900, min(120, len(target.text) // 4)),
+                cost_s=cost_s(unread(context, prompt), min(120, len(target.text) // 4), self.samples),
                 run=lambda turn=turn: self._ask(context, target, turn),  # type: ignore[misc]
             )
 
