@@ -22,8 +22,8 @@ Lane = Literal["cheap", "model"]
 
 READ_S, STEP_S, SAMPLE_S = 0.01, 0.06, 0.02
 """What a token of a prompt, a step of decoding, and each sample in a step cost: for the order of tasks only.
-About what `bench.model_host` measures on two cores (a token read in 9 ms; a step of one sample 78 ms, of eight
-228 ms). They are constants, so that the order does not hang on the clock."""
+About what `bench.model_host` measures on two cores (a token read in 9 ms, a step of one sample in 78 ms, of
+eight in 228 ms). They are constants, so that the order does not hang on the clock."""
 
 
 class Proposer(Protocol):
@@ -85,7 +85,7 @@ def from_answer(original: Original, answer: str, **how: object) -> Iterator[Cand
 
 
 def unread(context: RepairContext, prompt: str) -> int:
-    """Tokens of a prompt that the model has to read: none of one that was put before, as the host keeps it."""
+    """Tokens of a prompt that the model has to read: none of one that was put before, as the host has it."""
     known = any(prompt == asked.text for asked in context.attempts.prompts)
     return 0 if known else estimate(prompt)
 
