@@ -179,6 +179,7 @@ def _host(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
             arguments.port,
             arguments.token,
             anywhere=arguments.anywhere,
+            owned=arguments.owned,
             adapter=arguments.adapter,
         )
 
@@ -189,6 +190,9 @@ def _host(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     parser.add_argument("--anywhere", action="store_true", help="allow an address that others can reach")
     parser.add_argument("--port", type=int, help="the port; 0 takes a free one (8763, or a free one)")
     parser.add_argument("--token", help="the bearer token (default: BACKTRAIL_TOKEN, else a random one)")
+    parser.add_argument(
+        "--owned", action="store_true", help="end when stdin is closed, so with the program that started it"
+    )
 
 
 def _models(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]

@@ -19,6 +19,13 @@ class HostNotStarted(Exception):
     """The host did not come up; the message says what to do."""
 
 
+def owned(model: str) -> tuple[str, ...]:
+    """The command of a host on a free port that ends with whoever started it, however that one ends: its
+    stdin has to be a pipe that stays open."""
+    host = (sys.executable, "-m", "backtrail_server", "host", "--owned")
+    return (*host, "--port", "0", "--model", model)
+
+
 @define(eq=False)
 class LocalHost:
     """At most one `backtrail host`, owned by this server and gone with it."""
@@ -38,14 +45,11 @@ class LocalHost:
         import secrets  # which loads hashlib: not needed before a host is started
 
         await self.close()
-        command = (sys.executable, "-m", "backtrail_server", "host", "--port", "0")
         # The token goes by the environment: a command line can be read by everyone on the machine.
         self._process = process = await started_process(
             asyncio.create_subprocess_exec(
-                *command,
-                "--model",
-                settings.model.name,
-                stdin=asyncio.subprocess.DEVNULL,
+                *owned(settings.model.name),
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
                 env={**os.environ, "BACKTRAIL_TOKEN": secrets.token_urlsafe(24)},

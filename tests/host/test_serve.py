@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 START = "import sys; from backtrail_model.host.serve import main; sys.exit(main(*eval(sys.argv[1])))"
@@ -78,6 +79,38 @@ def test_prompts_and_answers_are_not_written_anywhere(served: subprocess.Popen[s
     assert not any(
         secret in path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()
     )
+
+
+OWNER = """
+import asyncio, sys
+from attrs import evolve
+from backtrail_server.hosting import LocalHost
+from backtrail_server.settings import Settings
+
+async def main():
+    settings = Settings()
+    host = LocalHost()
+    await host.start(evolve(settings, model=evolve(settings.model, name=sys.argv[1])), print)
+    print("started", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.model
+def test_it_goes_with_a_program_that_is_killed(small_folder: Path, tmp_path: Path) -> None:
+    """An editor kills a server that does not end at once, and a host has a gigabyte in memory."""
+    environment = {**os.environ, "BACKTRAIL_STATE": str(tmp_path)}
+    command = [sys.executable, "-c", OWNER, str(small_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stdout is not None
+        assert any(line == "started\n" for line in server.stdout)
+        host = psutil.Process(json.loads((tmp_path / "host.json").read_text())["pid"])
+        assert host.is_running()
+        server.kill()
+        assert not psutil.wait_procs([host], timeout=20)[1]
+    assert not (tmp_path / "host.json").exists()
 
 
 def outcome(tmp_path: Path, *arguments: object) -> tuple[int, str]:

@@ -17,6 +17,7 @@ import torch
 import uvicorn
 
 from backtrail_model import catalogue, hostfile, weights
+from backtrail_model.host import owner
 from backtrail_model.host.app import Host, Served
 from backtrail_model.host.drafts import BYTES, PACKED, Pace
 from backtrail_model.host.engine import Engine
@@ -41,14 +42,17 @@ def main(
     adapter: Path | None = None,
     quiet: bool = False,
     anywhere: bool = False,
+    owned: bool = False,
     progress: weights.Progress = weights.silent,
 ) -> int:
     """Serve `model`, with the adapter in a folder laid over it if one is given; the exit status.
 
-    It ends with SIGINT or SIGTERM. `port` None takes 8763, or any free one if that is taken; 0 takes any. A
-    `host` that is not loopback is refused unless `anywhere`. The token comes from `token`, BACKTRAIL_TOKEN,
-    or chance.
+    It ends with SIGINT or SIGTERM, and if it is `owned` with its stdin (see `owner.py`). `port` None takes
+    8763, or any free one if that is taken; 0 takes any. A `host` that is not loopback is refused unless
+    `anywhere`. The token comes from `token`, BACKTRAIL_TOKEN, or chance.
     """
+    if owned:
+        owner.end_with(sys.stdin.fileno())
     if not anywhere and not _is_loopback(host):
         _say(f"backtrail host: {host} can be reached from outside. Say so explicitly if you mean it.")
         return 2

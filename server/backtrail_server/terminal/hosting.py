@@ -27,6 +27,7 @@ def serve(
     token: str | None,
     *,
     anywhere: bool,
+    owned: bool = False,
     adapter: Path | None = None,
 ) -> int:
     """`backtrail host`: fetch and convert what is missing, then serve until interrupted."""
@@ -37,7 +38,9 @@ def serve(
         console.print(f"{error}. {_EXTRA_MISSING}", style="red", markup=False)
         return 1
     with Bars(console) as bars:
-        return host.main(model, address, port, token, anywhere=anywhere, adapter=adapter, progress=bars)
+        return host.main(
+            model, address, port, token, anywhere=anywhere, owned=owned, adapter=adapter, progress=bars
+        )
 
 
 @contextlib.asynccontextmanager

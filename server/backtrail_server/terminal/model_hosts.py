@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from pathlib import Path
 from attrs import frozen
 
 from backtrail_model.study.study import Address
-from backtrail_server.hosting import HostNotStarted
+from backtrail_server.hosting import HostNotStarted, owned
 from backtrail_tracer.starting import started_process
 
 _STOP_S = 10.0
@@ -73,8 +72,9 @@ async def _start(model: str, adapter: str, state: Path) -> _Process:
     laid_over = ("--adapter", adapter) if adapter else ()
     process = await started_process(
         asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "backtrail_server", "host", "--port", "0", "--model", model, *laid_over),
-            stdin=asyncio.subprocess.DEVNULL,
+            *owned(model),
+            *laid_over,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # Ctrl-C is for the study: it ends the host itself, after it has closed its requests.
             start_new_session=True,
