@@ -148,6 +148,16 @@ async def test_a_return_is_moved_out_of_its_loop() -> None:
         ("if a:\n    b = 1\n    a = 2\nreturn a", "if a:\n    b = 1\na = 2\nreturn a"),
         ("return b[0]", "if not b:\n    return 3\nreturn b[0]"),
         ("return f'{a} {b:>3}'", ""),
+        (
+            "c = d = 0\nodd = 0\nfor x in b:\n    if x % 2:\n        c += 1\nreturn c, odd",
+            "c = d = 0\nodd = 0\nfor x in b:\n    if x % 2:\n        c += 1\n"
+            "    else:\n        odd += 1\nreturn c, odd",
+        ),
+        (
+            "c = []\nrest = list()\nfor x in b:\n    if x > a:\n        c.append(x)\nreturn c, rest",
+            "c = []\nrest = list()\nfor x in b:\n    if x > a:\n        c.append(x)\n"
+            "    else:\n        rest.append(x)\nreturn c, rest",
+        ),
     ],
 )
 async def test_mutations_of_a_block(source: str, wanted: str) -> None:

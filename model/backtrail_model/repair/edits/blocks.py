@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 
 from backtrail_model.repair.edits.edit import Edit
@@ -20,6 +21,8 @@ def block_edits(source: Source, suspect: Suspect, scope: Scope) -> Iterator[Edit
     if owner is None:
         return
     place = next(i for i, each in enumerate(body) if _same(each, statement.node))
+    if isinstance(statement.node, ast.If):
+        yield from _other_counted(source, suspect, statement.node)
     if not statement.is_header:
         yield from _moved_out(source, suspect, body, owner, place)
         yield from _moved_in(source, suspect, body, place)
@@ -100,3 +103,53 @@ def _guarded(
         if argument.arg in scope.variables and argument.arg not in ("self", "cls"):
             text = f"{indent}if not {argument.arg}:\n{indent}    return {scope.expected}\n"
             yield Edit(start, start, text, f"{scope.expected} when {argument.arg} is empty", 0.3)
+
+
+def _other_counted(source: Source, suspect: Suspect, node: ast.If) -> Iterator[Edit]:
+    """Else the same is done to a variable that was made ready for it and never touched again."""
+    done = node.body[0]
+    if node.orelse or len(node.body) > 1 or (name := _grown(done)) is None:
+        return
+    function = source.function_at(node.lineno)
+    end = source.line_start((done.end_lineno or done.lineno) + 1)
+    newline = "" if source.text[:end].endswith("\n") else "\n"
+    outer, inner = source.indentation(node.lineno), source.indentation(done.lineno)
+    if function is None or done.lineno == node.lineno:
+        return
+    for other in _idle(function):
+        text = f"{newline}{outer}else:\n{inner}{other}{source.slice(done)[len(name) :]}\n"
+        yield Edit(end, end, text, f"else {other}", 0.6)
+
+
+def _grown(node: ast.stmt) -> str | None:
+    """The variable that a statement adds to: `n += 1`, `found.append(x)`."""
+    match node:
+        case ast.AugAssign(target=ast.Name(id=name)):
+            return name
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
+            return name
+    return None
+
+
+def _idle(function: ast.AST) -> Iterator[str]:
+    """Variables that are set once, to a constant or something empty, then read, and never added to."""
+    nodes = list(ast.walk(function))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    stores = Counter(node.id for node in names if not isinstance(node.ctx, ast.Load))
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    grown = {_grown(node) for node in nodes if isinstance(node, ast.stmt)}
+    for node in nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                if _is_ready(value) and stores[name] == 1 and name in read and name not in grown:
+                    yield name
+
+
+def _is_ready(value: ast.expr) -> bool:
+    """Whether a variable that is set to this is there to be added to."""
+    match value:
+        case ast.Constant() | ast.List(elts=[]) | ast.Dict(keys=[]):
+            return True
+        case ast.Call(func=ast.Name(), args=[], keywords=[]):
+            return True
+    return False
