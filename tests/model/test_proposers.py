@@ -380,7 +380,9 @@ def test_without_a_client_there_are_mutations() -> None:
 
 async def fixed(project: real.Project, *proposers: Proposer) -> list[Fix]:
     async with Verifier(project.session, project.entry) as verifier:
-        found = repair(project.context(), proposers, verifier, budget_s=60, settle_s=0.5, blind_settle_s=0.5)
+        found = repair(
+            project.context(), proposers, verifier, budget_s=60, settle_s=0.5, blind_settle_s=0.5, questions=0
+        )
         async with aclosing(found) as running:
             return [fix async for fix in running]
 

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, field, frozen
 
 from backtrail_model.repair import Fix, Progress, RepairContext, prepare, repair
-from backtrail_model.repair.candidates import Candidate, candidate
+from backtrail_model.repair.candidates import Candidate, Prompted, candidate
 from backtrail_tracer.trace import Failure, Item
 from tests.model.handmade import MODULE, total_recording
 
@@ -106,7 +106,7 @@ def context() -> RepairContext:
 
 
 async def fixes(*proposers: FakeProposer, verifier: FakeVerifier, **how: object) -> list[Fix]:
-    options = {"budget_s": 5.0, "settle_s": 0.2, "blind_settle_s": 0.2, **how}
+    options = {"budget_s": 5.0, "settle_s": 0.2, "blind_settle_s": 0.2, "questions": 0, **how}
     found = repair(context(), proposers, verifier, **options)  # type: ignore[arg-type]
     async with aclosing(found) as running:
         return [fix async for fix in running]
@@ -221,6 +221,24 @@ async def test_the_search_ends_soon_after_the_first_fix() -> None:
     assert len(await fixes(endless, verifier=verifier, settle_s=0.1, budget_s=30)) == 1
     assert time.monotonic() - began < 2
     assert endless.closed
+
+
+async def test_a_fix_that_nobody_seconds_waits_for_further_questions() -> None:
+    """So that it has as many chances of a better one on a slow machine as on a fast one."""
+
+    class Asks(FakeProposer):
+        async def propose(self, context: RepairContext) -> AsyncGenerator[Candidate, None]:
+            async with aclosing(super().propose(context)) as candidates:
+                async for one in candidates:
+                    context.attempts.prompts.append(Prompted("asks", one.replacement, ""))
+                    yield one
+
+    verifier = FakeVerifier(has("result += price"))
+    answers = ["result += price", *(f"result = {n}" for n in range(100))]
+    told: list[Progress] = []
+    how = {"blind_settle_s": 0.05, "questions": 3, "budget_s": 30.0, "on_progress": told.append}
+    assert len(await fixes(Asks(answers, every=0.2), verifier=verifier, **how)) == 1
+    assert told[-1].tried in (3, 4)
 
 
 async def test_the_budget_ends_it() -> None:

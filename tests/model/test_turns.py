@@ -52,7 +52,7 @@ class Asks:
 async def searched(verifier: FakeVerifier, asks: Asks, *, shares_machine: bool = True) -> RepairContext:
     given = context()
     proposers = (Mutations(), Schedule([asks], shares_machine=shares_machine))
-    found = repair(given, proposers, verifier, budget_s=30, settle_s=0.3, blind_settle_s=0.3)
+    found = repair(given, proposers, verifier, budget_s=30, settle_s=0.3, blind_settle_s=0.3, questions=0)
     async with aclosing(found) as running:
         async for _ in running:
             pass

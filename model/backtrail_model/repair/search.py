@@ -28,8 +28,10 @@ from backtrail_model.repair.votes import Votes
 
 SETTLE_S = 3.0
 BLIND_SETTLE_S = 10.0
-"""What independent proposals do not agree on has to wait longer for a better one: it may fit the tests by
-chance. Where one test alone is for it, the budget is used up: every further opinion counts."""
+QUESTIONS = 3
+"""What independent proposals do not agree on has to wait longer for a better one, so long and for so many
+more questions to a model, however slow that is: it may fit the tests by chance. Where one test alone is for
+it, the budget is used up: every further opinion counts."""
 PATIENT = 8.0
 LATE = 0.05
 """A candidate that came to its limit gets another chance, much later, with a much longer one."""
@@ -53,18 +55,19 @@ async def repair(
     budget_s: float,
     settle_s: float = SETTLE_S,
     blind_settle_s: float = BLIND_SETTLE_S,
+    questions: int = QUESTIONS,
     at_once: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> AsyncGenerator[Fix, None]:
     """Yields fixes, each better than the one before. Ends when the candidates or the budget end, or
-    `settle_s` after the first fix that proposals agree on, `blind_settle_s` after one that at least
-    several tests are for (`settle_s` after any where no model takes part); not after one with which tests
-    that run the changed function still fail. `at_once` candidates run side by side. Closing the
+    `settle_s` after the first fix that proposals agree on, `blind_settle_s` and so many `questions` after
+    one that several tests are for (`settle_s` after any where no model takes part); not after one with which
+    tests that run the changed function still fail. `at_once` candidates run side by side. Closing the
     generator stops the models, the runs and everything else. Raises what a proposer or the verifier raises.
     """
     alone = not any(proposer.lane == "model" for proposer in proposers)
     vouched_s, little_s = (settle_s, settle_s) if alone else (blind_settle_s, budget_s)
-    limits = _Limits(budget_s, settle_s, vouched_s, little_s)
+    limits = _Limits(budget_s, settle_s, vouched_s, little_s, 0 if alone else questions)
     search = _Search(context, Judge(context, verifier), on_progress or (lambda _: None), limits)
     lanes = _lanes(proposers)
     context.attempts.turns.making = sum(lane[0].lane == "cheap" for lane in lanes)
@@ -92,13 +95,14 @@ def _lanes(proposers: Sequence[Proposer]) -> list[list[Proposer]]:
 
 @frozen
 class _Limits:
-    """Seconds: in all; after the first fix that proposals agree on; after one that several tests are for;
-    after one that has little evidence."""
+    """Seconds: in all; after the first fix that proposals agree on; after one that several tests are for, and
+    the questions that are put after it; after one that has little evidence."""
 
     budget: float
     agreed: float
     vouched: float
     little: float
+    questions: int
 
 
 @define(eq=False)
@@ -118,6 +122,7 @@ class _Search:
     _subjects: dict[tuple[Path, int], Subject | None] = field(factory=dict)
     _count: int = 0
     _first_at: float | None = None
+    _asked: int = 0  # questions to models until then
     _agreed_at: float | None = None
     _news: asyncio.Event = field(factory=asyncio.Event)
 
@@ -232,11 +237,14 @@ class _Search:
     def _deadline(self, best: Fix | None) -> float:
         now = time.monotonic()
         if best is not None and not best.remaining:  # else it may be half of a repair: there is a better one
-            self._first_at = self._first_at or now
+            if self._first_at is None:
+                self._first_at, self._asked = now, len(self.context.attempts.prompts)
             if best.seconded:
                 self._agreed_at = self._agreed_at or now
         limits = self.limits
-        patience = limits.little if best is None or best.little else limits.vouched
+        asked = len(self.context.attempts.prompts) - self._asked
+        early = best is None or best.little or asked < limits.questions
+        patience = max(limits.little, limits.vouched) if early else limits.vouched
         ends = [(self.started, limits.budget), (self._agreed_at, limits.agreed), (self._first_at, patience)]
         return min(since + seconds for since, seconds in ends if since is not None)
 
