@@ -117,15 +117,14 @@ def test_samples_of_one_prompt_are_not_independent() -> None:
     votes = Votes()
     for _ in range(4):
         votes.add(evolve(one, prompted=Prompted("p", "same prompt", "")), by_model=True)
-    assert votes.weight("one", ["one"]) == 2.0 and votes.questions("one", ["one"]) == 1
+    assert votes.support("one", ["one"]) == (2.0, 1)
     votes.add(evolve(other, prompted=Prompted("p", "another prompt", "")), by_model=True)
-    assert votes.weight("other", ["one", "other"]) == 1.0
+    assert votes.support("other", ["one", "other"]) == (1.0, 1)
     for key in ("one", "other"):
         votes.observed(key, Behaviour(("a", "b")))
-    assert votes.weight("other", ["one", "other"]) == votes.weight("one", ["one", "other"]) == 3.0
-    assert votes.questions("other", ["one", "other"]) == 2
+    assert votes.support("other", ["one", "other"]) == votes.support("one", ["one", "other"]) == (3.0, 2)
     votes.observed("other", Behaviour(("a", "c")))
-    assert votes.weight("other", ["one", "other"]) == 1.0
+    assert votes.support("other", ["one", "other"]) == (1.0, 1)
     assert (votes.count("one"), votes.count("other")) == (4, 1)
 
 
@@ -135,4 +134,4 @@ def test_blind_edits_weigh_little() -> None:
     for key in keys:
         votes.add(Candidate(Path("x"), "", 0, 0, "", "", "p", "", key), by_model=False)
         votes.observed(key, Behaviour(("a",)))
-    assert votes.weight("k0", keys) == 0.5
+    assert votes.support("k0", keys) == (0.5, 0)

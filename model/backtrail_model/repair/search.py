@@ -223,12 +223,9 @@ class _Search:
 
     def _with_votes(self, fix: Fix) -> Fix:
         key, votes = fix.candidate.key, self._votes
+        agreed, questions = votes.support(key, self._passed)
         return evolve(
-            fix,
-            votes=votes.count(key),
-            agreed=votes.weight(key, self._passed),
-            questions=votes.questions(key, self._passed),
-            examples=votes.examples(key),
+            fix, votes=votes.count(key), agreed=agreed, questions=questions, examples=votes.examples(key)
         )
 
     def _over(self) -> bool:

@@ -60,15 +60,13 @@ class Votes:
         seen = self._seen.get(one), self._seen.get(other)
         return None not in seen and bool(seen[0] and seen[0].outcomes) and seen[0] == seen[1]
 
-    def weight(self, key: str, passed: Iterable[str]) -> float:
-        """How much speaks for what this program does, among those that passed."""
+    def support(self, key: str, passed: Iterable[str]) -> tuple[float, int]:
+        """How much speaks for what this program does, among those that passed; and how many different prompts
+        led to programs that do the same."""
         alike = [other for other in passed if self.same(key, other)]
+        asked = self._asked(alike)
         blind = BLIND * sum(other in self._blind for other in alike)
-        return sum(map(math.sqrt, self._asked(alike).values())) + min(MOST_BLIND, blind)
-
-    def questions(self, key: str, passed: Iterable[str]) -> int:
-        """How many different prompts led to programs that do the same."""
-        return len(self._asked([other for other in passed if self.same(key, other)]))
+        return sum(map(math.sqrt, asked.values())) + min(MOST_BLIND, blind), len(asked)
 
     def _asked(self, keys: Iterable[str]) -> Counter[str]:
         """Prompts -> answers that were one of these programs."""

@@ -238,10 +238,10 @@ class Monitoring:
         return None
 
     def _throw(self, code: Any, offset: int, exc: Any) -> None:
-        self._tell(code, self._go_on)
+        self._tell(self._known.get(identity(code)), self._go_on)
 
     def _unwind(self, code: Any, offset: int, exc: Any) -> None:
-        self._tell(code, self._sink.unwind)
+        self._tell(self._known.get(identity(code)), self._sink.unwind)
 
     def _raise(self, code: Any, offset: int, exc: Any) -> None:
         known = self._known.get(identity(code))
@@ -249,11 +249,10 @@ class Monitoring:
             return
         if issubclass(type(exc), (StopIteration, StopAsyncIteration)) and code.co_code[offset] in ITERATES:
             return
-        self._tell(code, self._sink.raised, exc)
+        self._tell(known, self._sink.raised, exc)
 
-    def _tell(self, code: Any, tell: Any, *exc: Any) -> None:
+    def _tell(self, known: Any, tell: Any, *exc: Any) -> None:
         """An event that comes from all code, traced or not."""
-        known = self._known.get(identity(code))
         if known is None or known[1] is None:
             return
         sink = self._sink
