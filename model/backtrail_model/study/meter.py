@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, frozen
 
 from backtrail_model.client import HostRefused, ModelClient
-from backtrail_model.evidence.tokens import estimate
+from backtrail_model.evidence.tokens import estimate, of_length
 from backtrail_model.transport import Json, Transport
 
 USAGE = {"stream_options": {"include_usage": True}}
@@ -111,7 +111,7 @@ class _Counted:
             prompt, output = self.usage.get("prompt_tokens"), self.usage.get("completion_tokens")
             if isinstance(prompt, int) and isinstance(output, int):
                 return Tokens(prompt, output, 1)
-        return Tokens(estimate(_asked(body)), estimate("x" * self.written), 1, exact=False)
+        return Tokens(estimate(_asked(body)), of_length(self.written), 1, exact=False)
 
 
 def _asked(body: Json) -> str:

@@ -46,7 +46,7 @@ class Instruct:
         if self.second_round and tried is None:
             return
         asked = tried[0].key if tried else ""
-        prompt = as_text(self._messages(context, context.evidence) or ())
+        prompt = as_text(self.messages(context, context.evidence) or ())
         for turn in range(self.rounds):
             yield Task(
                 kind=f"{self.name} {self._options()}",
@@ -67,7 +67,7 @@ class Instruct:
     async def _answers(
         self, context: RepairContext, evidence: Evidence, turn: int
     ) -> AsyncGenerator[Candidate, None]:
-        messages = self._messages(context, evidence)
+        messages = self.messages(context, evidence)
         if messages is None:
             return
         prompted = Prompted(self.name, as_text(messages), self._options(), await self.client.model())
@@ -85,7 +85,8 @@ class Instruct:
                 for one in self._candidates(context, answer.text, prompted):
                     yield one
 
-    def _messages(self, context: RepairContext, evidence: Evidence) -> list[Mapping[str, str]] | None:
+    def messages(self, context: RepairContext, evidence: Evidence) -> list[Mapping[str, str]] | None:
+        """What the model is asked; None where there is nothing to ask."""
         code, facts = evidence.code, evidence.to_text()
         if not code:
             return None
