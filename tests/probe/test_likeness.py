@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import enum
 import gc
+import sys
+import threading
 import weakref
 from decimal import Decimal
 from pathlib import Path
@@ -176,6 +178,31 @@ def test_a_secret_that_becomes_known_is_covered_at_once() -> None:
     assert "q8Zr2Lk9Xv4T" in kept.render(value)
     redactor.add("q8Zr2Lk9Xv4T")
     assert "q8Zr2Lk9Xv4T" not in kept.render(value)
+
+
+def test_another_thread_may_change_it_meanwhile() -> None:
+    value, going, interval = Thing(inner=Thing(x=[1], y="y"), held={"x": [1]}), True, sys.getswitchinterval()
+
+    def change_it() -> None:
+        while going:
+            for name in "abcdefgh":
+                setattr(value, name, [name])
+                value.held[name] = value.inner
+            for name in "abcdefgh":
+                delattr(value, name)
+                del value.held[name]
+
+    thread = threading.Thread(target=change_it)
+    thread.start()
+    sys.setswitchinterval(1e-6)
+    try:
+        kept = renderer()
+        shown = [kept.render(value) for _ in range(3000)]
+    finally:
+        going = False
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert not [text for text in shown if "not readable" in text]
 
 
 def test_nothing_is_kept_alive() -> None:

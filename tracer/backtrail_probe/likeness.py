@@ -25,7 +25,7 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Sequence, Set
+    from typing import Any, Dict, List, Sequence, Set
 
     from .kinds import Kind
 
@@ -137,21 +137,20 @@ class Look:
                 self.texts.append(known.text)
             return known is not None
         held, own = kind.dict_of(obj), identity(obj)
-        fields: "Iterable[Any]" = statics.slots(obj, kind.slots) if kind.slots else ()
+        fields: "List[Any]" = statics.slots(obj, kind.slots) if kind.slots else []
         self.numbers.append(own)
         if held:
             if "_value_" in held and statics.holds_enum(held):
                 self.parts.append(held["_name_"])
                 return self.add(held["_value_"], depth - 1)
             self.numbers.append(len(held))
-            own_fields = islice(held.items(), 2 * self.items + 1)
-            fields = chain(fields, own_fields) if fields else own_fields
+            fields += islice(held.items(), 2 * self.items + 1)  # at once: threads seldom come between
         if depth <= 0 or own in self.seen:
             self.numbers.append(bool(fields))
             return True
         return self._add_fields(own, fields, depth - 1)
 
-    def _add_fields(self, own: int, fields: "Iterable[Any]", depth: int) -> bool:
+    def _add_fields(self, own: int, fields: "List[Any]", depth: int) -> bool:
         if len(self.parts) + len(self.numbers) > _MOST:
             return False
         parts = self.parts

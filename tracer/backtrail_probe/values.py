@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 else:
     _Table = dict
 
+_UNREADABLE = (AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError)
+_TRIES = 5
 _UNPARSED = (SyntaxError, IndentationError, TabError)
 _NO_ID = frozenset((*ATOMS, tuple, frozenset, range))
 _NO_LIMIT = 1 << 30
@@ -76,11 +78,17 @@ class Renderer:
             return f'["{cls.__name__}","{obj!r}"]'
         try:
             return self._strings[obj] if cls is str else self._anew(obj, cls)
-        except (AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
-            # Another thread changed the object in between, or it is half made.
-            return (
-                f'[{quote(statics.type_name(cls))},"<not readable: {type(error).__name__}>",{{"cut":true}}]'
-            )
+        except _UNREADABLE as error:
+            return self._once_more(obj, cls, error)
+
+    def _once_more(self, obj: Any, cls: type, error: Exception) -> str:
+        """Another thread changed the object in between, or it is half made."""
+        for _ in range(_TRIES if type(error) is RuntimeError else 0):  # "changed size during iteration"
+            try:
+                return self._whole(obj, cls)
+            except _UNREADABLE as another:
+                error = another
+        return f'[{quote(statics.type_name(cls))},"<not readable: {type(error).__name__}>",{{"cut":true}}]'
 
     def _anew(self, obj: Any, cls: type) -> str:
         """Renders what is not as it was."""
