@@ -90,7 +90,9 @@ class ModelAssisting:
     ) -> AsyncGenerator[Fix, None]:
         """Each better than the one before. Without a client, only edits that need no model are tried.
 
-        `on_trouble` gets, at the end, what the model could not be asked, and what to do about it.
+        `on_prompt` gets what the model sees, question by question, and after each fix and at the end the one
+        whose answer the fix is. `on_trouble` gets, at the end, what the model could not be asked, and what to
+        do about it.
         """
         from backtrail_model.repair import prepare, repair, standard
         from backtrail_server.tracing import process_limits
@@ -104,10 +106,20 @@ class ModelAssisting:
         session = Session(ran.interpreter, root, allow=settings.guard.allow, sandbox=settings.sandbox)
         limits = process_limits(settings.limits)
 
+        told = 0
+
+        def tell(of: Fix | None = None) -> None:
+            nonlocal told
+            asked = context.attempts.prompts[told:]
+            told += len(asked)
+            if of is not None and of.prompted is not None:
+                asked.append(of.prompted)
+            for prompted in asked:
+                on_prompt(prompt_words(prompted))
+
         def report(progress: Progress) -> None:
             on_progress(progress_words(progress))
-            for prompted in context.attempts.prompts[-1:]:
-                on_prompt(prompt_words(prompted))
+            tell()
 
         async with Verifier(session, ran.entry, process_limits=limits) as verifier:
             search = repair(
@@ -117,11 +129,13 @@ class ModelAssisting:
                 budget_s=settings.fix.budget_seconds,
                 on_progress=report,
             )
+            best: Fix | None = None
             async with aclosing(search) as found:
                 async for fix in found:
-                    if fix.prompted is not None:
-                        on_prompt(prompt_words(fix.prompted))
+                    best = fix
+                    tell(best)
                     yield fix
+        tell(best)
         for trouble in context.attempts.skipped[-1:]:
             on_trouble(trouble)
 

@@ -39,7 +39,7 @@ class Project:
     stopped_run: str = ""  # the run that `stopped` stands still in
     _debugged: list[StoppedProgram] = field(factory=list)  # earlier ones that a person is debugging
     declined: bool = False  # the person dismissed the question: asked again in the next session
-    prompt: str = ""  # what the model saw last
+    prompt: str = ""  # what the model saw for the fix on offer, else last
 
     def __attrs_post_init__(self) -> None:
         self.kept = Kept(self.root)

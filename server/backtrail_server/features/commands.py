@@ -74,7 +74,7 @@ def _handlers(core: Core, refresh: Refresh, fixing: Fixing) -> dict[str, Handler
     async def show_prompt(arguments: list[Any], token: Token) -> dict[str, object]:
         prompt = core.project(_document(core, arguments).path).prompt
         told = words.code(prompt, "text") if prompt else "No model has been asked in this workspace yet."
-        return {"markdown": f"# What the model saw last\n\n{told}\n"}
+        return {"markdown": f"# What the model saw\n\n{told}\n"}
 
     async def consent_(arguments: list[Any], token: Token) -> dict[str, object]:
         root, answer = [*arguments, None, None][:2]

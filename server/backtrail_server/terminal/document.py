@@ -66,7 +66,7 @@ def of_fix(trace: Trace, outcome: Outcome) -> dict[str, Any]:
         "seconds_to_first_fix": outcome.first_s,
         "applied": outcome.applied,
         "notes": outcome.notes,
-        "prompts": outcome.prompts,
+        "prompts": list(dict.fromkeys(outcome.prompts)),
     }
 
 
