@@ -38,9 +38,9 @@ $(VENV)/.bench: $(VENV)/.test
 demo: $(VENV)/.demo
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/backtrail fix $(EXAMPLE)
 
-# Two at a time: much of what the tests do is waiting for programs to end.
+# More at a time than there are cores: much of what the tests do is waiting for programs to end.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --durations 20
 
 test-all: $(VENV)/.test editors-test
 	$(BIN)/python -m pytest -m "long or not long" --hypothesis-profile=thorough
