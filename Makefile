@@ -38,9 +38,9 @@ $(VENV)/.bench: $(VENV)/.test
 demo: $(VENV)/.demo
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/backtrail fix $(EXAMPLE)
 
-# More at a time than there are cores: much of what the tests do is waiting for programs to end.
+# Two at a time: much of what the tests do is waiting for programs to end. Three took no less on two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --durations 20
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20
 
 test-all: $(VENV)/.test editors-test
 	$(BIN)/python -m pytest -m "long or not long" --hypothesis-profile=thorough
