@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import statics
 from .builtin_values import builtin_base
-from .foreign import may_be_known
+from .foreign import is_array, may_be_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 class Kind:
     """`base` is the built-in type that the class derives from, or None; `foreign` tells that `foreign.py` may
-    know it; `named` that its qualified name is one object for as long as nobody gives it another."""
+    know it, `array` that it takes time to describe such a one; `named` that its qualified name is one object
+    for as long as nobody gives it another."""
 
-    __slots__ = ("base", "foreign", "named", "owners", "slots")
+    __slots__ = ("array", "base", "foreign", "named", "owners", "slots")
 
     def __init__(self, cls: type) -> None:
         self.base: Any = builtin_base(cls)
         self.foreign: bool = may_be_known(cls)
+        self.array = self.foreign and is_array(cls)
         self.named = statics.is_made(cls)
         self.owners = statics.dict_owners(cls)
         self.slots = statics.slot_names(cls)

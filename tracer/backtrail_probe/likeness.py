@@ -13,7 +13,7 @@ from itertools import chain, islice
 
 from . import statics
 from .builtin_values import ATOM_IDS, EXACT, ITEMS, SIMPLE, head
-from .foreign import describe, is_array
+from .foreign import describe
 from .kinds import kind_of
 from .redact import SHORTEST
 from .statics import identity
@@ -132,7 +132,7 @@ class Look:
 
     def _add_instance(self, obj: Any, cls: type, kind: "Kind", depth: int) -> bool:
         if kind.foreign:
-            known = None if is_array(cls) else describe(obj, cls, self.items)
+            known = None if kind.array else describe(obj, cls, self.items)
             if known is not None:
                 self.texts.append(known.text)
             return known is not None

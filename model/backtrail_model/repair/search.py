@@ -241,7 +241,7 @@ class _Search:
         limits = self.limits
         asked = len(self.context.attempts.prompts) - self._asked
         early = best is None or best.little or asked < limits.questions
-        patience = max(limits.little, limits.vouched) if early else limits.vouched
+        patience = limits.little if early else limits.vouched
         ends = [(self.started, limits.budget), (self._agreed_at, limits.agreed), (self._first_at, patience)]
         return min(since + seconds for since, seconds in ends if since is not None)
 
