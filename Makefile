@@ -40,7 +40,7 @@ demo: $(VENV)/.demo
 
 # Two at a time: much of what the tests do is waiting for programs to end. Three took no less on two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 40
 
 test-all: $(VENV)/.test editors-test
 	$(BIN)/python -m pytest -m "long or not long" --hypothesis-profile=thorough

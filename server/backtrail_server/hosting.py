@@ -1,4 +1,4 @@
-"""The model host that the server starts itself, when the person set model.autoStart."""
+"""A model host that we start ourselves: for an editor with model.autoStart, a command, or a study."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import define
 
-from backtrail_server.settings import Settings
 from backtrail_tracer.starting import started_process
 
 _STOP_S = 10.0
@@ -19,40 +19,40 @@ class HostNotStarted(Exception):
     """The host did not come up; the message says what to do."""
 
 
-def owned(model: str) -> tuple[str, ...]:
-    """The command of a host on a free port that ends with whoever started it, however that one ends: its
-    stdin has to be a pipe that stays open."""
-    host = (sys.executable, "-m", "backtrail_server", "host", "--owned")
-    return (*host, "--port", "0", "--model", model)
-
-
 @define(eq=False)
 class LocalHost:
-    """At most one `backtrail host`, owned by this server and gone with it."""
+    """At most one `backtrail host`, owned by this process and gone with it, however that one ends."""
 
     _process: asyncio.subprocess.Process | None = None
     _drain: asyncio.Task[None] | None = None
 
     async def start(
         self,
-        settings: Settings,
+        model: str,
         on_line: Callable[[str], None],
         *,
+        adapter: str = "",
+        state: Path | None = None,
         stderr: int | None = asyncio.subprocess.DEVNULL,
-    ) -> None:
-        """Returns once the host answers. Its address and token are then in its own note, where
-        `connect` finds them. Raises HostNotStarted. `stderr` None shows its progress where ours goes."""
+    ) -> tuple[str, str]:
+        """Its URL and token, once it answers; they are in its own note too, where `connect` finds them: in
+        the folder `state`, or where all look. Raises HostNotStarted. `stderr` None shows its progress where
+        ours goes."""
         import secrets  # which loads hashlib: not needed before a host is started
 
         await self.close()
-        # The token goes by the environment: a command line can be read by everyone on the machine.
+        token, note = secrets.token_urlsafe(24), {"BACKTRAIL_STATE": str(state)} if state else {}
         self._process = process = await started_process(
             asyncio.create_subprocess_exec(
-                *owned(settings.model.name),
-                stdin=asyncio.subprocess.PIPE,
+                *(sys.executable, "-m", "backtrail_server", "host", "--owned"),
+                *("--port", "0", "--model", model, *(("--adapter", adapter) if adapter else ())),
+                stdin=asyncio.subprocess.PIPE,  # it ends when this is closed
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, "BACKTRAIL_TOKEN": secrets.token_urlsafe(24)},
+                # Ctrl-C is for us: we end the host, after we have closed its requests.
+                start_new_session=True,
+                # The token goes by the environment: a command line can be read by everyone on the machine.
+                env={**os.environ, "BACKTRAIL_TOKEN": token, **note},
             )
         )
         assert process.stdout is not None
@@ -61,11 +61,11 @@ class LocalHost:
             on_line(said)
             if said.startswith("ready: "):
                 self._drain = asyncio.ensure_future(_discard(process.stdout))
-                return
+                return said.removeprefix("ready: ").split(",")[0], token
         status = await process.wait()
         raise HostNotStarted(
             f"The model host ended with status {status} before it was ready. Run it by hand to see why: "
-            "backtrail host"
+            f"backtrail host --model {model}{f' --adapter {adapter}' if adapter else ''}"
         )
 
     async def close(self) -> None:

@@ -83,14 +83,11 @@ def test_prompts_and_answers_are_not_written_anywhere(served: subprocess.Popen[s
 
 OWNER = """
 import asyncio, sys
-from attrs import evolve
 from backtrail_server.hosting import LocalHost
-from backtrail_server.settings import Settings
 
 async def main():
-    settings = Settings()
     host = LocalHost()
-    await host.start(evolve(settings, model=evolve(settings.model, name=sys.argv[1])), print)
+    await host.start(sys.argv[1], print)
     print("started", flush=True)
     await asyncio.sleep(600)
 

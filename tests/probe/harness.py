@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backtrail_probe.wire import LOG_HEADER_SIZE, LOG_MAGIC, RunSpec
+from backtrail_probe.wire import CHILDREN, LOG_HEADER_SIZE, LOG_MAGIC, RunSpec
 from backtrail_tracer.reader import read_bytes
 from tests import pythons
 
@@ -123,6 +124,7 @@ def make_spec(folder: Path, kind: str, target: str | list[str], **more: Any) -> 
     scratch.mkdir(exist_ok=True)
     log = scratch / "log"
     log.unlink(missing_ok=True)
+    shutil.rmtree(f"{log}{CHILDREN}", ignore_errors=True)
     fields: dict[str, Any] = {"traced": [str(folder)], **more}
     targets = [target] if isinstance(target, str) else target
     spec = RunSpec(

@@ -163,6 +163,44 @@ async def test_a_fork_bomb(session: Session) -> None:
     assert trace.status != "killed" or "8 processes (limits.processes)" in trace.message
 
 
+async def test_what_child_processes_run_is_in_the_trace(bare: Session) -> None:
+    """In the sandbox, where there is one, as without it."""
+    source = """
+        import multiprocessing, subprocess, sys
+        def square(n):
+            return n * n
+        if sys.argv[1:]:
+            square(9)
+        elif __name__ == "__main__":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                pool.map(square, [2])
+            with multiprocessing.get_context("fork").Pool(1) as pool:
+                pool.map(square, [3])
+            subprocess.run([sys.executable, __file__, "child"])
+    """
+    for mode in ("auto", "off"):
+        trace = await run_script(evolve(bare, allow=["subprocess"], sandbox=mode), source)  # type: ignore[arg-type]
+        assert (trace.status, trace.limits, trace.loose_ends) == ("completed", (), ()), trace.stderr
+        squares = [frame for frame in trace.frames.values() if frame.code.name == "square"]
+        assert sorted(frame.result.text for frame in squares if frame.result) == ["4", "81", "9"]
+        assert len({frame.process for frame in squares} - {0}) == 3
+
+
+async def test_a_child_that_hangs_is_ended_and_told_to_its_last_line(bare: Session) -> None:
+    source = """
+        import os, time
+        if os.fork() == 0:
+            told = 1
+            time.sleep(60)
+        os.wait()
+    """
+    trace = await run_script(bare, source, wall_s=2.0)
+    assert trace.status == "timeout"
+    (told,) = [hit for hit in trace.hits if "told" in hit.changed]
+    assert trace.frames[told.frame].process == 1
+    assert 4 in {hit.line for hit in trace.hits if trace.frames[hit.frame].process == 1}
+
+
 async def test_stdin_is_empty(bare: Session) -> None:
     trace = await run_script(bare, "import sys\nprint(repr(sys.stdin.read()))\ninput()\n")
     assert trace.stdout == "''\n"

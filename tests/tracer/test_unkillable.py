@@ -1,5 +1,6 @@
 """What a program may do on save, row by row: it ends within its limit, no process of it stays behind, its
-last line is known, and the next run works. `nothing_left_behind` of conftest.py looks after each test.
+last line is known, the log has the event of that very line, so that nothing was lost, and the next run works.
+`nothing_left_behind` of conftest.py looks after each test.
 
 In each program the comment `# HERE` marks the lines of which one must be the last that is known to have
 run. Rows that could hurt a machine are bounded in the program itself too.
@@ -23,6 +24,7 @@ from backtrail_tracer import bubblewrap
 from backtrail_tracer.bubblewrap import Bubblewrap
 from backtrail_tracer.entries import Entry
 from backtrail_tracer.interpreter import Interpreter
+from backtrail_tracer.questions import executed
 from backtrail_tracer.sandbox import scratch_folder
 from backtrail_tracer.session import Session
 from backtrail_tracer.trace import Trace
@@ -318,6 +320,7 @@ def test_a_row(name: str, mode: str, session: Session) -> None:
     assert trace.status in row.ends.split("|"), (trace.status, trace.message, trace.stderr[-2000:])
     assert row.says in trace.message
     assert last_line(trace) in here, (last_line(trace), trace.limits, trace.loose_ends)
+    assert last_line(trace) in executed(trace, path), "the event of the last line is lost"
     assert seconds < limit + 1 + 8 * pace(), f"took {seconds:.2f} s with a limit of {limit:.2f} s"
     following = write(session.root, {"next.py": "y = 2\n"}) / "next.py"
     trace, _ = asyncio.run(timed(evolve(bound, allow=()), entry_of(following), ProcessLimits(wall_s=60)))

@@ -5,7 +5,7 @@
 
 import _signal  # type: ignore[import-not-found,unused-ignore]  # `signal` makes an enum of them first
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a field or an event changes its meaning. Both sides refuse another version."""
 
 # How a log file begins: magic, then a number of bytes of whole records, little-endian, then the lines.
@@ -20,6 +20,14 @@ LOG_HEADER_SIZE = 16
 WORDS = ".words"
 INT, REAL, TEXT = 1, 2, 3
 FRAME, TIME = 1, 2
+
+# Beside the log there is a folder of this ending, with a log for each child process that was recorded: "1",
+# "2", … in the order in which they began.
+CHILDREN = ".children"
+MOST_CHILDREN = 64
+# Variables of the environment: the path of the run specification that a Python belongs to which the program
+# starts, and the record of the item (test) that goes on.
+CHILD_OF, CHILD_ITEM = "BACKTRAIL_CHILD_OF", "BACKTRAIL_CHILD_ITEM"
 
 # The kinds of entry that the probe knows how to run.
 PYTEST, DOCTEST, SCRIPT, MODULE = "pytest", "doctest", "script", "module"

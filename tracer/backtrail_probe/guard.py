@@ -61,11 +61,12 @@ class Guard:
         """Raises SideEffectBlocked, or PermissionError where a library would expect it."""
         if self.suspended:
             return
-        verdict: "Optional[Verdict]" = RULES[event](self._policy, args, sys._getframe(2))
+        frame = _caller()
+        verdict: "Optional[Verdict]" = RULES[event](self._policy, args, frame) if frame is not None else None
         if verdict is None:
             return
         verdict.detail = self._hide(verdict.detail)[0]  # a command line may hold a password
-        path, line = self._nearest_user_frame(sys._getframe(2))
+        path, line = self._nearest_user_frame(frame)
         self._write_down(verdict, path, line)
         if verdict.allowed:
             return
@@ -92,6 +93,15 @@ class Guard:
                 return self._scope.of(frame.f_code.co_filename).path, frame.f_lineno or 0
             frame = frame.f_back
         return "", 0
+
+
+def _caller() -> Any:
+    """The frame that an audit event comes from; None where it comes from the interpreter itself, which opens
+    the script that it was started with."""
+    try:
+        return sys._getframe(3)
+    except ValueError:
+        return None
 
 
 def _explain(verdict: Verdict, path: str, line: int) -> str:

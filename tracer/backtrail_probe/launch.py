@@ -1,7 +1,7 @@
 """Starts a program under the probe: `python [flags] launch.py SPEC.json`.
 
 `--worker SPEC.json` starts a warm worker; `--compile` only compiles our modules, since what is compiled
-inside a sandbox cannot be kept.
+inside a sandbox cannot be kept. A Python that the program starts calls `join` (see `children.py`).
 
 Run as a script by its path, and in an interpreter that knows nothing of us: the package is put into
 `sys.modules` by hand, so that nothing of ours is on `sys.path`, where it could hide the user's modules.
@@ -92,6 +92,18 @@ def main() -> None:
         work(arguments[1])
     else:
         run_file(arguments[0], _all_is_loaded)
+
+
+def join(path: str) -> None:
+    """Records this process, whose own code is still to begin, as a child of the run specified there."""
+    _load_package()
+    sys.meta_path.insert(0, _Finder)
+    try:
+        from backtrail_probe.start import join_run
+
+        join_run(path)
+    finally:
+        _all_is_loaded()
 
 
 def _compile_all() -> None:

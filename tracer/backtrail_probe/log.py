@@ -38,14 +38,18 @@ class Log:
     """
 
     def __init__(self, path: str, limit: int = 0) -> None:
-        """Raises OSError when the file cannot be made or mapped."""
+        """Raises OSError when the file cannot be made or mapped. Without a path it is memory nobody reads."""
         self._path = path
         self._size = max(limit or UNBOUNDED, 2 * RESERVE)
         self.limit = limit or UNBOUNDED
         self.t0 = perf_counter_ns()
         self.words: Optional[Words] = None
-        self._use(_map_file(path, self._size, self._size - RESERVE, self._size), LOG_HEADER_SIZE)
+        self._use(self._map(path), LOG_HEADER_SIZE)
         self._rest[:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
+
+    def _map(self, path: str) -> "list[Any]":
+        lengths = self._size - RESERVE, self._size
+        return _map_file(path, self._size, *lengths) if path else [mmap.mmap(-1, each) for each in lengths]
 
     def _use(self, maps: "list[Any]", at: int) -> None:
         """Two maps of one file: of the room for events, and of all of it."""
@@ -118,9 +122,24 @@ class Log:
     def move(self, path: str) -> None:
         """Goes on in another file, which begins with all that was written so far; time begins anew. For
         a forked child that shares the first file with others. Raises OSError."""
-        at, before = self.position + LOG_HEADER_SIZE, (self._events, self._rest)
-        maps = _map_file(path, self._size, self._size - RESERVE, self._size)
-        maps[1][:at] = before[1][:at]
+        at, maps = self.position + LOG_HEADER_SIZE, self._map(path)
+        maps[1][:at] = self._rest[:at]
+        self._replace(maps, at)
+
+    def begin_anew(self, path: str, limit: int) -> None:
+        """Goes on in another file, which is empty, and knows no words; time begins anew. For a forked child
+        that is recorded by itself. Raises OSError."""
+        self._size = max(limit or UNBOUNDED, 2 * RESERVE)
+        maps = self._map(path)
+        maps[1][:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
+        self._path, self.limit = path, limit or UNBOUNDED
+        self._replace(maps, LOG_HEADER_SIZE)
+        if self.words is not None:
+            self.words.close()
+            self.words = None
+
+    def _replace(self, maps: "list[Any]", at: int) -> None:
+        before = self._events, self._rest
         self._count.release()
         self._use(maps, at)
         for each in before:

@@ -11,16 +11,19 @@ from .statics import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple
+    from typing import Any, Callable, Dict, Optional, Tuple
 
 
 class Report:
-    """`recorder.new_item` is called when an item begins, so that each has its own first hits.
+    """`recorder.new_item` is called when an item begins, so that each has its own first hits, and `note_item`
+    with its record.
 
     `first_failure` is kept only when `keep` is true, for the debugger that will stop at it.
     """
 
-    def __init__(self, log: Log, failures: FailureWriter, recorder: Any, keep: bool) -> None:
+    def __init__(
+        self, log: Log, failures: FailureWriter, recorder: Any, keep: bool, note_item: "Callable[[str], None]"
+    ) -> None:
         self._log = log
         self._failures = failures
         self.render = failures.render
@@ -28,6 +31,7 @@ class Report:
         self.learn = failures.learn  # gets source texts, for the secrets in them
         self._recorder = recorder
         self._keep = keep
+        self._note_item = note_item
         self._numbers = count(1)
         self._begun: "Dict[int, int]" = {}
         self.first_failure: Optional[BaseException] = None
@@ -38,7 +42,9 @@ class Report:
         """`line` is 1-based, 0 if unknown. Returns the item's id."""
         item = next(self._numbers)
         name = self._hide(name)[0]  # that of a parametrised test has values in it
-        self._log.note(f'["item",{item},{quote(name)},{quote(path)},{line}]\n')
+        record = f'["item",{item},{quote(name)},{quote(path)},{line}]\n'
+        self._log.note(record)
+        self._note_item(record)
         self._blocked_before[item] = self.blocked
         self._recorder.new_item()
         self._begun[item] = perf_counter_ns()

@@ -45,6 +45,21 @@ def _scan(text: str) -> "Any":
         raise ValueError("the run specification is no JSON") from None
 
 
+SHARE = 8
+"""A child process may have this part of the events and bytes that the program itself may have."""
+
+
+def spec_of_child(spec: "RunSpec", cwd: str, record: bool) -> "RunSpec":
+    """The same for a child process of the run, which does not stand still at its failures."""
+    limits = vars(spec.record_limits)
+    if not spec.child:
+        parts = {name: -(-limits[name] // SHARE) for name in ("events", "log_bytes")}
+        limits = {**limits, **parts}
+    own = {"cwd": cwd, "record": record, "record_limits": _Fields(limits), "postmortem": None, "child": True}
+    child: Any = _Fields({**vars(spec), **own})
+    return child  # type: ignore[no-any-return]
+
+
 def read_spec(text: str) -> "RunSpec":
     """Raises ValueError for a specification of another version."""
     data = _scan(text)

@@ -8,8 +8,8 @@ import sys
 import time
 
 from . import recorder as recorders
-from .children import Children
-from .constants import VERSION
+from .children import Children, place_for
+from .constants import CHILD_ITEM, VERSION
 from .entry import Outcome, load, run
 from .failures import FailureWriter
 from .guard import Guard, make_policy
@@ -19,7 +19,7 @@ from .overlay import Overlay, no_bytecode
 from .redact import Redactor
 from .report import Report
 from .scope import Scope
-from .spec import read_spec
+from .spec import read_spec, spec_of_child
 from .statics import quote
 from .values import Renderer
 from .whereabouts import answer_when_asked
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from .wire import PostMortem, RunSpec
 
 OWN = os.path.dirname(os.path.abspath(__file__))
+_getpid, _time = os.getpid, time.time  # a program may mock them, and then fork
 
 
 class Setup:
     """What a run consists of, ready to go. `outcome` is empty until the entry has ended."""
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: RunSpec, log: Optional[Log] = None) -> None:
         """Raises ValueError for a specification that cannot be met, OSError when there can be no log."""
         limits = spec.record_limits
         redactor = Redactor(os.environ)
@@ -45,13 +46,13 @@ class Setup:
         self.spec = spec
         self.redactor = redactor
         self.scope = scope
-        self.log = Log(spec.log, limits.log_bytes)
-        limit_files(spec.process_limits, self.log.limit)
+        self.log = log if log is not None else Log(spec.log, limits.log_bytes)
         self.choice = recorders.choose(spec, self.log, scope, renderer)
         writer = FailureWriter(scope, renderer, OWN)
-        self.report = Report(self.log, writer, self.choice.recorder, spec.postmortem is not None)
+        self.children = Children(self.log, spec.log)
+        keep, note = spec.postmortem is not None, self.children.note_item
+        self.report = Report(self.log, writer, self.choice.recorder, keep, note)
         self.overlay = Overlay(spec.overlay)
-        self.children = Children(self.log)
         self.staging = False  # whether forked children are candidates, which go on with the log
         self.guard: Optional[Guard] = None
         if spec.guard:
@@ -69,8 +70,10 @@ def run_file(path: str, loaded: Callable[[], None]) -> None:
     os.chdir(spec.cwd)
     apply_limits(spec.process_limits)
     setup = Setup(spec)
+    limit_files(spec.process_limits, setup.log.limit)
     loaded()
     answer_when_asked(spec)
+    setup.children.invite(path)
     atexit.register(_finish, setup)
     _exit(setup, _execute(setup))
 
@@ -81,6 +84,7 @@ def run_request(spec: RunSpec, stop_first: bool, prepared: Optional[Callable[[Se
     `prepared` gets the setup before anything runs."""
     apply_limits(spec.process_limits)
     setup = Setup(spec)
+    limit_files(spec.process_limits, setup.log.limit)
     if prepared is not None:
         prepared(setup)
     outcome = _execute(setup, stop_first)
@@ -88,22 +92,46 @@ def run_request(spec: RunSpec, stop_first: bool, prepared: Optional[Callable[[Se
     return _exit_code(outcome)
 
 
+def join_run(path: str) -> None:
+    """In a Python that the program started, before any of its own code: puts all in place for it, by the
+    specification of the program's run. Raises as `Setup` does, and OSError when there is no such file."""
+    with open(path, encoding="utf-8") as file:
+        spec = read_spec(file.read())
+    place = place_for(spec.log) if spec.record else None
+    spec = spec_of_child(spec, os.getcwd(), record=place is not None)
+    setup = Setup(spec, Log(place or "", spec.record_limits.log_bytes if place else 1))
+    setup.children.invite(path)
+    setup.children.item = os.environ.get(CHILD_ITEM, "")
+    atexit.register(_finish, setup)
+    _put_in_place(setup)
+
+
 def _execute(setup: Setup, stop_first: bool = False) -> Outcome:
-    log, choice = setup.log, setup.choice
-    version = ".".join(map(str, sys.version_info[:3]))
-    log.note(
-        f'["begin",{{"version":{VERSION},"python":{quote(version)},"pid":{os.getpid()},'
-        f'"recorder":"{choice.name}","reason":{quote(choice.reason)},"started":{time.time():.6f}}}]\n'
-    )
+    _put_in_place(setup)
+    return run(setup.spec, setup.report, setup.overlay, stop_first)
+
+
+def _put_in_place(setup: Setup) -> None:
+    _begin(setup)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
-            after_in_child=lambda: _leave_to_parent(setup), after_in_parent=lambda: _tell_of_child(setup)
+            after_in_child=lambda: _go_on_in_child(setup), after_in_parent=lambda: _tell_of_child(setup)
         )
     no_bytecode()
     setup.overlay.install()
     sys.addaudithook(_audit_hook(setup))
-    choice.recorder.start()
-    return run(setup.spec, setup.report, setup.overlay, stop_first)
+    setup.choice.recorder.start()
+
+
+def _begin(setup: Setup) -> None:
+    log, choice = setup.log, setup.choice
+    version = ".".join(map(str, sys.version_info[:3]))
+    log.note(
+        f'["begin",{{"version":{VERSION},"python":{quote(version)},"pid":{_getpid()},'
+        f'"recorder":"{choice.name}","reason":{quote(choice.reason)},"started":{_time():.6f},"t0":{log.t0}}}]\n'
+    )
+    if setup.children.item:
+        log.note(setup.children.item.rstrip("\n") + "\n")
 
 
 def _audit_hook(setup: Setup) -> Any:
@@ -179,12 +207,38 @@ def _stand_still(setup: Setup, where: PostMortem, failure: BaseException) -> Non
     stop_at(failure, where, setup.log, setup.scope, guard=setup.guard, redactor=setup.redactor)
 
 
-def _leave_to_parent(setup: Setup) -> None:
-    """A forked child of the program is another program: the log is its parent's."""
+def _go_on_in_child(setup: Setup) -> None:
+    """A forked child of the program is another program, with a log of its own. Candidates of a stage take
+    theirs themselves."""
     if setup.staging:
         return
-    setup.log.close()
-    setup.choice.recorder.stop()
+    guard = setup.guard
+    awake = guard is not None and not guard.suspended
+    if guard is not None:
+        guard.suspended = True
+    try:
+        if not _take_log(setup):
+            setup.log.close()
+            setup.choice.recorder.stop()
+    finally:
+        if guard is not None:
+            guard.suspended = not awake
+
+
+def _take_log(setup: Setup) -> bool:
+    """Whether a forked child has a log of its own from here on."""
+    try:
+        recorder = setup.choice.recorder
+        place = setup.children.place() if recorder.on else None
+        setup.spec = spec_of_child(setup.spec, setup.spec.cwd, record=place is not None)
+        if place is None:
+            return False
+        setup.log.begin_anew(place, setup.spec.record_limits.log_bytes)
+        _begin(setup)
+        recorder.begin_anew(setup.spec.record_limits.events)
+    except Exception:  # of whatever kind: the log of the parent must not be written to
+        return False
+    return True
 
 
 def _tell_of_child(setup: Setup) -> None:

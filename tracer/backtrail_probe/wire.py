@@ -15,12 +15,14 @@ from typing import Any, Dict, List, Optional
 
 from .constants import (
     ASKED,
+    CHILDREN,
     DOCTEST,
     FRAME,
     INT,
     LOG_HEADER_SIZE,
     LOG_MAGIC,
     MODULE,
+    MOST_CHILDREN,
     PYTEST,
     REAL,
     SCRIPT,
@@ -33,6 +35,7 @@ from .constants import (
 
 __all__ = [
     "ASKED",
+    "CHILDREN",
     "DOCTEST",
     "EVENTS",
     "FRAME",
@@ -40,6 +43,7 @@ __all__ = [
     "LOG_HEADER_SIZE",
     "LOG_MAGIC",
     "MODULE",
+    "MOST_CHILDREN",
     "PYTEST",
     "REAL",
     "SCRIPT",
@@ -56,8 +60,9 @@ __all__ = [
 
 # What a record in the log may be. A record is a JSON array whose first item is one of these.
 #
-#   ["begin", {version, python, pid, recorder, reason, started}]
-#       `recorder`: "monitoring" | "settrace" | "off"; `reason`: why that one, in words.
+#   ["begin", {version, python, pid, recorder, reason, started, t0}]
+#       `recorder`: "monitoring" | "settrace" | "off"; `reason`: why that one, in words. `t0`: where times
+#       begin, in nanoseconds of a clock that all processes of the system share (`time.perf_counter_ns`).
 #   ["file", file_id, path, sha256]
 #       A traced file, with the hash of the source that really ran (the overlay, if there was one).
 #   ["code", code_id, file_id, qualname, first_line]
@@ -107,6 +112,9 @@ __all__ = [
 # its value comes next and is an int or a float, TEXT the number of its value does. Other words are FRAME, the
 # frame of those that follow comes next, and TIME, the time of the one that follows does. A record in the log
 # stands behind the words that were told before it. `backtrail_tracer/words.py` makes `again` records of them.
+#
+# Child processes have logs of their own, of the same records, in a folder beside the program's (its name and
+# CHILDREN). They begin with the item of the program that went on then.
 #
 # `t` is microseconds since "begin". A value is [type, text] or [type, text, {id, len, shape, cut,
 # redacted}]: the type's name, a safe rendering, and what is known beyond it. `id` tells one mutable
@@ -206,6 +214,7 @@ class RunSpec:
     process_limits: ProcessLimits = field(default_factory=ProcessLimits)
     postmortem: Optional[PostMortem] = None
     preload: List[str] = field(default_factory=list)  # modules a warm worker imports before it forks
+    child: bool = False  # set by the probe: for a child process of the run, with its share of the limits
     version: int = VERSION
 
     def to_json(self) -> str:

@@ -121,7 +121,8 @@ class _Side:
 
     def __attrs_post_init__(self) -> None:
         every = sorted(self.trace.frames.values(), key=lambda frame: frame.id)
-        self.frames = [frame for frame in every if frame.item in (None, self.item)]
+        # Which child process does what is often a matter of chance.
+        self.frames = [frame for frame in every if frame.item in (None, self.item) and not frame.process]
         self.ends, self.calls, self.full = {}, {}, {}
         self._count()
         for frame in reversed(self.frames):

@@ -93,6 +93,12 @@ class Fold:
         more = self._loose_count - len(self._loose)
         return (*self._loose, f"and {more:,} more records that make no sense") if more else tuple(self._loose)
 
+    @property
+    def origin_ns(self) -> int:
+        """Where its times begin, on a clock that all processes of a system share."""
+        origin = self._begin.get("t0", 0)
+        return origin if type(origin) is int else 0
+
     def begin_text(self, key: str) -> str:
         thing = self._begin.get(key, "")
         return text_of(thing) if isinstance(thing, str) else ""
@@ -168,8 +174,8 @@ class Fold:
             "depth": f"calls deeper than {int_of(value):,} were not recorded",
             "forked children": "the program forked: what its child processes ran was not recorded",
             "other tracer": "the program set a tracer of its own: what ran under that was not recorded",
-            "fresh children": "the program started another Python: what ran there was not recorded, and "
-            "the guard does not reach it",
+            "fresh children": "the program started a Python that its environment or its flags keep from "
+            "being recorded, and the guard does not reach it",
         }
         self.limits.append(words.get(what) or f"recording stopped: {text_of(what)} {value or ''}".rstrip())
 

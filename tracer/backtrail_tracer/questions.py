@@ -152,7 +152,7 @@ def _name_at(trace: Trace, hit: Hit, name: str, *, after: bool) -> Value | None:
     value = trace.variable(frame, name, order)
     if value is not None:
         return value
-    module = trace.module_frame(frame.code.path)
+    module = trace.module_frame(frame.code.path, frame.process)
     return trace.variable(module, name, order) if module is not None else None
 
 
@@ -208,6 +208,11 @@ def _notes(trace: Trace, hits: Sequence[Hit], changed: Sequence[Hit], cap: Cap |
         yield f"in {len(items)} tests"
     if cap is not None:
         yield f"{cap.words}{' of each test' if len(items) > 1 else ''}"
+    processes = {trace.frames[hit.frame].process for hit in hits}
+    if processes - {0}:
+        some = "some " if 0 in processes else ""
+        many = len(processes - {0})
+        yield f"{some}in a child process" if many == 1 else f"{some}in {many} child processes"
     if any(hit.uncertain for hit in changed):
         yield "lines that were not recorded ran in between and may have changed it"
 

@@ -19,8 +19,9 @@ from typing import Any, BinaryIO
 from attrs import field, frozen
 
 from backtrail_probe.redact import Redactor
-from backtrail_probe.wire import LOG_HEADER_SIZE, LOG_MAGIC
+from backtrail_probe.wire import CHILDREN, LOG_HEADER_SIZE, LOG_MAGIC, MOST_CHILDREN
 from backtrail_tracer.assertions import checked
+from backtrail_tracer.family import Family
 from backtrail_tracer.fold import Fold
 from backtrail_tracer.rings import has_rings, in_order
 from backtrail_tracer.trace import Failure, Status, Trace
@@ -57,18 +58,30 @@ def committed(header: bytes) -> int:
     return int.from_bytes(header[len(LOG_MAGIC) : LOG_HEADER_SIZE], "little")
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = _LOG_BYTES) -> bytes:
     """The whole lines of a log file, with those that its words stand for; empty when there is no log."""
     try:
         with path.open("rb") as file:
             header = file.read(LOG_HEADER_SIZE)
             if not header.startswith(LOG_MAGIC):
                 return b""
-            told = file.read(min(committed(header), path.stat().st_size, _LOG_BYTES))
-            lines = told + _untold(file, _LOG_BYTES - len(told))
+            told = file.read(min(committed(header), path.stat().st_size, most))
+            lines = told + _untold(file, most - len(told))
     except OSError:
         return b""
-    return woven(lines, read_words(path), _LOG_BYTES)
+    return woven(lines, read_words(path), most)
+
+
+def _logs_of_children(path: Path) -> Iterator[bytes]:
+    """As `read_bytes`, of the child processes in the order in which they began. Of all of them no more bytes
+    than of a program: the last ones may be cut short."""
+    room = _LOG_BYTES
+    folder = path.with_name(path.name + CHILDREN)
+    for number in range(1, MOST_CHILDREN + 1):
+        log = read_bytes(folder / str(number), room)
+        room -= len(log)
+        if log:
+            yield log
 
 
 def _untold(file: BinaryIO, most: int) -> bytes:
@@ -108,16 +121,24 @@ def records(log: bytes) -> Iterator[Any]:
 
 
 def read(log: bytes | Path, entry: str, ending: Ending, overlay: Mapping[Path, str] | None = None) -> Trace:
-    """Folds a log (its committed lines, or its path) and the way the process ended into a `Trace`.
+    """Folds a log (its committed lines, or its path) and the way the process ended into a `Trace`. Given the
+    path, those of child processes beside it too.
 
     Shapes: 100,000 records fold in well under a second. Raises nothing for malformed content.
     """
-    data = read_bytes(log) if isinstance(log, Path) else log
     with _collection_paused():
-        fold = Fold(rings=has_rings(data))
-        for record in records(data):
-            fold.add(record)
-        return _assemble(fold, entry, ending, overlay or {}).index()
+        if isinstance(log, Path):
+            family = Family(_folded(read_bytes(log)), tuple(map(_folded, _logs_of_children(log))))
+        else:
+            family = Family(_folded(log))
+        return _assemble(family, entry, ending, overlay or {}).index()
+
+
+def _folded(log: bytes) -> Fold:
+    fold = Fold(rings=has_rings(log))
+    for record in records(log):
+        fold.add(record)
+    return fold
 
 
 @contextmanager
@@ -133,8 +154,9 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str]) -> Trace:
-    hits, frames, hashes = fold.hits(), fold.frames(), fold.hashes()
+def _assemble(family: Family, entry: str, ending: Ending, overlay: Mapping[Path, str]) -> Trace:
+    fold = family.program
+    (frames, hits), hashes = family.activity(), family.hashes()
     status, message = _outcome(fold, ending)
     sources = _sources(hashes, overlay) | _unparsed(fold.failures, hashes, overlay)
     return Trace(
@@ -153,12 +175,12 @@ def _assemble(fold: Fold, entry: str, ending: Ending, overlay: Mapping[Path, str
         frames=frames,
         hits=hits,
         failures=checked(fold.failures, frames, hits, _Texts(sources, hashes, overlay).of),
-        caps=tuple(fold.caps),
-        limits=tuple(fold.limits),
-        side_effects=tuple(fold.side_effects),
+        caps=family.caps(),
+        limits=family.limits(),
+        side_effects=family.side_effects(),
         stdout=ending.stdout,
         stderr=ending.stderr,
-        loose_ends=fold.loose_ends(),
+        loose_ends=family.loose_ends(),
         sources=sources,
         place=ending.place,
     )

@@ -61,6 +61,7 @@ class Frame:
     left_us: int | None = None
     left_by: Literal["return", "unwind", "open"] = "open"
     result: Value | None = None
+    process: int = 0  # 0: the program itself; else the n-th of its child processes
 
 
 @frozen
@@ -75,7 +76,7 @@ class Hit:
 
     frame: int
     line: int
-    number: int  # the n-th hit of this line in its item, from 1
+    number: int  # the n-th hit of this line in its item, from 1; those of child processes come after
     time_us: int
     changed: Mapping[str, Value]
     uncertain: bool = False
@@ -311,12 +312,19 @@ class Trace:
         return values[place - 1] if place else frame.arguments.get(name)
 
     @cached_property
-    def _modules(self) -> Mapping[Path, Frame]:
-        return {frame.code.path: frame for frame in self.frames.values() if frame.code.name == "<module>"}
+    def _modules(self) -> Mapping[Path, Mapping[int, Frame]]:
+        """File -> process -> frame."""
+        table: dict[Path, dict[int, Frame]] = {}
+        for frame in self.frames.values():
+            if frame.code.name == "<module>":
+                table.setdefault(frame.code.path, {})[frame.process] = frame
+        return table
 
-    def module_frame(self, path: Path) -> Frame | None:
-        """The frame that ran a file's top level; its last one when it ran several times."""
-        return self._modules.get(path)
+    def module_frame(self, path: Path, process: int = 0) -> Frame | None:
+        """The frame that ran a file's top level; its last one when it ran several times. A forked process
+        that has none goes on with the program's."""
+        frames = self._modules.get(path, {})
+        return frames.get(process) or frames.get(0) or next(iter(frames.values()), None)
 
     def index(self) -> Trace:
         """Builds what the questions need, so that the first one need not wait; call it in a thread."""

@@ -37,7 +37,7 @@ from backtrail_tracer.trace import (
     Value,
 )
 
-VERSION = 4
+VERSION = 5
 _FASTEST = 1  # the texts repeat so much that a higher level saves little and takes three times as long
 _ROWS = 256  # of one line; some 50 KB, a fraction of a millisecond
 _PIECE = 256 * 1024  # of unpacked bytes at a time
@@ -218,10 +218,10 @@ class _Reader:
         return {name: self._values[number] for name, number in named.items()}
 
     def _frame(self, number: int, parent: int | None, code: int, *more: Any) -> Frame:
-        item, thread, entered, arguments, late, left, left_by, result = more
+        item, thread, entered, arguments, late, left, left_by, result, process = more
         return Frame(
             number, parent, self._codes[code], item, thread, entered, self._named(arguments), late,
-            left, left_by, self._value(result),
+            left, left_by, self._value(result), process,
         )  # fmt: skip
 
     def _hit(self, *row: Any) -> Hit:

@@ -114,7 +114,8 @@ def _value(history: History, hit: Hit, expression: str, *, after: bool) -> Value
 
     def held(name: str) -> Value | None:
         own = history.value(hit.frame, name, hit.order + after)
-        module = history.trace.module_frame(history.path(hit))
+        process = history.trace.frames[hit.frame].process
+        module = history.trace.module_frame(history.path(hit), process)
         return own or (history.value(module.id, name, hit.order) if module is not None else None)
 
     if expression.isidentifier():

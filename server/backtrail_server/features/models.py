@@ -44,7 +44,7 @@ async def reached(core: Core, settings: Settings, progress: Progress) -> AsyncIt
     if isinstance(found, NoModel) and settings.model.auto_start and not settings.model.base_url:
         progress.report("starting the model host")
         try:
-            await core.host.start(settings, progress.report)
+            await core.host.start(settings.model.name, progress.report)
             found = await _asked(core, settings)
         except HostNotStarted as error:
             found = NoModel(str(error), "")

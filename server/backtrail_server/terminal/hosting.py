@@ -56,7 +56,7 @@ async def borrowed(settings: Settings, console: Console) -> AsyncIterator[ModelC
     try:
         if isinstance(found, NoHost) and not settings.model.base_url:
             with console.status("starting the model host") as status:
-                await own.start(settings, status.update, stderr=None)
+                await own.start(settings.model.name, status.update, stderr=None)
             found = assisting.connect(settings)
         if isinstance(found, NoHost):
             raise HostNotStarted(f"{found.reason}. {found.advice}")

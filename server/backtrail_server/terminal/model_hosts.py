@@ -6,9 +6,6 @@ A name is an alias of the catalogue, a hub id, a folder or a GGUF file, as for `
 
 from __future__ import annotations
 
-import asyncio
-import os
-import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -17,10 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from backtrail_model.study.study import Address
-from backtrail_server.hosting import HostNotStarted, owned
-from backtrail_tracer.starting import started_process
-
-_STOP_S = 10.0
+from backtrail_server.hosting import LocalHost
 
 
 @frozen
@@ -42,11 +36,15 @@ class Serving:
             return
         model, _, adapter = name.partition("+")
         with tempfile.TemporaryDirectory(prefix="backtrail-host-") as state:
-            process = await _start(model, adapter, Path(state))
+            # It has a note of its own, so that an editor goes on using the host that it has.
+            host = LocalHost()
             try:
-                yield await _ready(process, self.tell, name)
+                address, token = await host.start(
+                    model, self.tell, adapter=adapter, state=Path(state), stderr=None
+                )
+                yield Address(address, token)
             finally:
-                await _end(process)
+                await host.close()
 
 
 def labels(names: Iterable[str]) -> dict[str, str]:
@@ -58,53 +56,3 @@ def _server(name: str) -> tuple[str, str]:
     """(model, URL) of a name that means a running server; two empty texts for any other."""
     model, _, url = name.rpartition("@")
     return (model, url) if url.startswith(("http://", "https://")) else ("", "")
-
-
-@frozen
-class _Process:
-    process: asyncio.subprocess.Process
-    token: str
-
-
-async def _start(model: str, adapter: str, state: Path) -> _Process:
-    """A host with a note of its own, so that an editor goes on using the one it has."""
-    token = secrets.token_urlsafe(24)
-    laid_over = ("--adapter", adapter) if adapter else ()
-    process = await started_process(
-        asyncio.create_subprocess_exec(
-            *owned(model),
-            *laid_over,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # Ctrl-C is for the study: it ends the host itself, after it has closed its requests.
-            start_new_session=True,
-            env={**os.environ, "BACKTRAIL_TOKEN": token, "BACKTRAIL_STATE": str(state)},
-        )
-    )
-    return _Process(process, token)
-
-
-async def _ready(started: _Process, tell: Callable[[str], None], name: str) -> Address:
-    assert started.process.stdout is not None
-    async for line in started.process.stdout:
-        said = line.decode(errors="replace").strip()
-        tell(said)
-        if said.startswith("ready: "):
-            return Address(said.removeprefix("ready: ").split(",")[0], started.token)
-    status = await started.process.wait()
-    raise HostNotStarted(
-        f"The model host for {name} ended with status {status} before it was ready. Run it by hand to see "
-        f"why: backtrail host --model {name}"
-    )
-
-
-async def _end(started: _Process) -> None:
-    if started.process.returncode is not None:
-        return
-    started.process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_S):
-            await started.process.wait()
-    except TimeoutError:
-        started.process.kill()
-        await started.process.wait()

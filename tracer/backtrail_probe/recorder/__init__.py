@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 class Off:
     """What a recorder does, doing nothing: stands in when nothing is recorded."""
 
+    on = False  # whether it records now
+
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
+
+    def begin_anew(self, events: int) -> None:
+        """In a forked child, whose log is another one and empty: all that is there is news to it, and so
+        many events may be told."""
 
     def new_item(self) -> None:
         """An item (test) begins: its hits and calls are counted from nought."""

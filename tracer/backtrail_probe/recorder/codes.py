@@ -71,6 +71,7 @@ class CodeTable:
         self._count = 0
         self._names: "Dict[int, str]" = {}
         self.news: "List[str]" = []
+        self._told: "List[str]" = []
         self.on_source: "Optional[Callable[[str], None]]" = None  # gets each text that runs
 
     def of(self, code: Any) -> "Optional[CodeInfo]":
@@ -82,6 +83,10 @@ class CodeTable:
         info = self._add(code, disposition.path) if disposition.traced else None
         self.known[identity(code)] = (code, info)
         return info
+
+    def tell_again(self) -> None:
+        """All that is known is news to a new log."""
+        self.news = list(self._told)
 
     def is_users(self, filename: str) -> bool:
         return self._scope.traces(filename)
@@ -111,11 +116,15 @@ class CodeTable:
         number = self._files.get(path)
         if number is None:
             number = self._files[path] = len(self._files) + 1
-            self.news.append(f'["file",{number},{quote(path)},"{self._hash(path)}"]\n')
+            self._tell(f'["file",{number},{quote(path)},"{self._hash(path)}"]\n')
         self._count += 1
         name = getattr(code, "co_qualname", None) or self._names.get(identity(code), code.co_name)
-        self.news.append(f'["code",{self._count},{number},{quote(name)},{code.co_firstlineno}]\n')
+        self._tell(f'["code",{self._count},{number},{quote(name)},{code.co_firstlineno}]\n')
         return CodeInfo(code, self._count, path)
+
+    def _tell(self, record: str) -> None:
+        self.news.append(record)
+        self._told.append(record)
 
     def _hash(self, path: str) -> str:
         """SHA-256 of the text that runs: the overlay's if there is one. Empty if it cannot be read."""

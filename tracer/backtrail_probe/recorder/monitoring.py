@@ -85,6 +85,17 @@ class Monitoring:
             self._sink.release()
             self._switch_off()
 
+    @property
+    def on(self) -> bool:
+        return self._running and self._sink.on
+
+    def begin_anew(self, events: int) -> None:
+        """Without words: these are for one process with a great many hits."""
+        self._on_line = self._line
+        self._monitoring.register_callback(self._tool, self._events.LINE, self._on_line)
+        self._sink.begin_anew(events)
+        self._monitoring.restart_events()
+
     def new_item(self) -> None:
         self._sink.new_item()
         if self._running and self._sink.on:

@@ -66,6 +66,10 @@ class RingSink(Sink):
         self._seen: "Dict[Key, int]" = {}  # how often each place was hit in this item
         self._told: "Set[Key]" = set()  # lines of which it was said how many hits were kept
 
+    def begin_anew(self, events: int) -> None:
+        self._seen, self._rings = {}, {}  # they are the parent's
+        super().begin_anew(events)
+
     def new_item(self) -> None:
         self.end_item()
         super().new_item()

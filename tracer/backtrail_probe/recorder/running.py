@@ -66,6 +66,16 @@ class Running:
         for info in self._codes.all():
             info.top = info.fast = None
 
+    def forget_all(self) -> None:
+        """In a forked child, which has one thread. The frames that are under way have no state any more."""
+        self.release()
+        self.states.clear()
+        self._threads.clear()
+        self.alone = True
+        for info in self._codes.all():
+            info.single = info.single and not info.live
+            info.live = 0
+
     def parent(self, frame: Any) -> "Optional[FrameState]":
         """The state of the nearest recorded caller."""
         states = self.states

@@ -51,6 +51,13 @@ class Settrace:
         self._running = False
         self._off()
 
+    @property
+    def on(self) -> bool:
+        return self._running and self._sink.on
+
+    def begin_anew(self, events: int) -> None:
+        self._sink.begin_anew(events)
+
     def new_item(self) -> None:
         self._sink.new_item()
         self._on()

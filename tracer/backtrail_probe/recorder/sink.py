@@ -82,6 +82,17 @@ class Sink(Running):
             info.reset()
         self._touched = []
 
+    def begin_anew(self, events: int) -> None:
+        """The log is a new one: nothing of what goes on was told in it, so that each frame that does is one
+        that is seen for the first time. See `Off.begin_anew`."""
+        self.write, self.t0 = self._log.write, self._log.t0
+        self.settle, self.ahead, self.counts = _nothing, WHOLE, True
+        self.events_left, self._events = events or NO_LIMIT, events
+        self._numbers, self._told_depth = count(1), False
+        self.forget_all()
+        self._codes.tell_again()
+        self.new_item()
+
     def enter(self, frame: Any, info: CodeInfo, late: bool = False) -> "Optional[FrameState]":
         """A call, or a frame that is seen for the first time; None if the caps leave it out."""
         if not late:
