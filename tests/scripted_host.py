@@ -66,7 +66,8 @@ def _handler_of(host: ScriptedHost) -> type[Handler]:
     class Answers(Handler):
         def do_GET(self) -> None:
             if self.path == "/health":
-                self._json(200, {"status": "ok", "model": host.model, "device": "cpu"})
+                told = {"status": "ok", "model": host.model, "device": "cpu", "reason": "written by hand"}
+                self._json(200, told)
             elif self._allowed() and self.path == "/v1/models":
                 self._json(200, {"object": "list", "data": [{"id": host.model, "object": "model"}]})
             elif self._allowed():

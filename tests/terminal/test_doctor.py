@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from backtrail_model import hostfile
 from backtrail_server.trust import TrustStore
+from tests.scripted_host import ScriptedHost
 
 
-def doctor(root: Path, data: Path, path: str) -> str:
+def doctor(root: Path, data: Path, path: str, **environ: str) -> str:
     """What it prints, as one line."""
     done = subprocess.run(
         [sys.executable, "-m", "backtrail_server", "doctor", str(root)],
@@ -20,7 +22,7 @@ def doctor(root: Path, data: Path, path: str) -> str:
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "BACKTRAIL_DATA": str(data), "PATH": path, "COLUMNS": "400"},
+        env={**os.environ, "BACKTRAIL_DATA": str(data), "PATH": path, "COLUMNS": "400", **environ},
     )
     assert done.returncode in (0, 1), done.stderr
     return " ".join(done.stdout.split())
@@ -47,3 +49,14 @@ def test_it_says_what_was_allowed_and_what_was_not(tmp_path: Path) -> None:
     TrustStore(data).allow(root, "network")
     said = doctor(root, data, os.environ["PATH"])
     assert "allowed: network" in said and "you allowed it: network" in said
+
+
+def test_it_says_which_model_answers_where_and_why_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKTRAIL_STATE", str(tmp_path))
+    with ScriptedHost() as host:
+        note = {"url": host.url, "token": host.token, "pid": os.getpid(), "model": host.model, "version": "0"}
+        hostfile.write(note)  # type: ignore[arg-type]
+        said = doctor(tmp_path, tmp_path / "data", os.environ["PATH"], BACKTRAIL_STATE=str(tmp_path))
+    assert "model host scripted-coder on cpu (written by hand)" in said

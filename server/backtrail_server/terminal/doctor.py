@@ -107,8 +107,9 @@ async def _model(settings: Settings) -> list[Row]:
             health = await client.health()
         except HostError as error:
             return [("model host", str(error)), *_weights()]
-    device = health.detail.get("device", "an unknown device")
-    return [("model host", f"{health.model} on {device}"), *_weights()]
+    device, why = (health.detail.get(key) for key in ("device", "reason"))
+    reason = f" ({why})" if why else ""
+    return [("model host", f"{health.model} on {device or 'an unknown device'}{reason}"), *_weights()]
 
 
 def _weights() -> Iterator[Row]:
