@@ -50,6 +50,7 @@ class FakeVerifier:
 
     passes: Callable[[str], bool]
     seconds: float = 0.0
+    names: tuple[str, ...] = ("test_shop.py::test_empty", "test_shop.py::test_total")
     asked: list[tuple[str, tuple[str, ...], float]] = field(factory=list)
     cancelled: int = 0
 
@@ -69,7 +70,7 @@ class FakeVerifier:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        names = items or ("test_shop.py::test_empty", "test_shop.py::test_total")
+        names = items or self.names
         outcome = "passed" if self.passes(text) else "failed"
         return FakeVerdict(tuple(Item(i, n, None, 0, outcome, 0.0) for i, n in enumerate(names)))
 
@@ -100,14 +101,16 @@ class FakeProposer:
             self.closed = True
 
 
-def context() -> RepairContext:
-    run = total_recording()
+def context(passing: int = 1) -> RepairContext:
+    run = total_recording(passing)
     return prepare(run.trace(), run.failures[0], run.source_of)
 
 
-async def fixes(*proposers: FakeProposer, verifier: FakeVerifier, **how: object) -> list[Fix]:
+async def fixes(
+    *proposers: FakeProposer, verifier: FakeVerifier, passing: int = 1, **how: object
+) -> list[Fix]:
     options = {"budget_s": 5.0, "settle_s": 0.2, "blind_settle_s": 0.2, "questions": 0, **how}
-    found = repair(context(), proposers, verifier, **options)  # type: ignore[arg-type]
+    found = repair(context(passing), proposers, verifier, **options)  # type: ignore[arg-type]
     async with aclosing(found) as running:
         return [fix async for fix in running]
 
@@ -201,6 +204,17 @@ async def test_what_a_model_says_replaces_a_blind_guess() -> None:
     found = await fixes(blind, said, verifier=verifier)
     assert [fix.candidate.replacement for fix in found] == ["result += price", "result = result + price"]
     assert (found[0].votes, found[-1].votes) == (0, 1)
+
+
+async def test_where_many_tests_pass_a_smaller_fix_is_kept_whatever_a_model_says() -> None:
+    """With two tests that run the function the model is believed, with three the tests are."""
+    for passing, kept in ((1, "result = result + price"), (2, "result += price")):
+        names = tuple(item.name for item in context(passing).trace.items)
+        verifier = FakeVerifier(has("result += price", "result = result + price"), names=names)
+        blind = FakeProposer(["result += price"], lane="cheap")
+        said = FakeProposer(["result = result + price"] * 3, every=0.02)
+        found = await fixes(blind, said, verifier=verifier, passing=passing)
+        assert found[-1].candidate.replacement == kept
 
 
 async def test_candidates_are_run_while_others_are_still_written() -> None:

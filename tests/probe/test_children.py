@@ -288,6 +288,22 @@ def test_a_child_sees_the_search_path_that_it_would_have(tmp_path: Path) -> None
         assert ran.out.strip() == plain.strip()
 
 
+def test_a_test_with_a_very_long_name_can_start_children(tmp_path: Path) -> None:
+    """The environment of a process has its limits."""
+    files = {
+        "test_work.py": """
+            import os, pytest, subprocess, sys
+            @pytest.mark.parametrize("text", ["x" * 500_000])
+            def test_start(text):
+                assert subprocess.run([sys.executable, "-c", "import work; work.work(1)"]).returncode == 0
+        """,
+        "work.py": "def work(n):\n    return n\n",
+    }
+    _, trace = run(tmp_path, files, kind="pytest", allow=["subprocess"])
+    assert [item.outcome for item in trace.items] == ["passed"]
+    assert calls(trace, "work") == [(True, "1")]
+
+
 def test_more_children_than_are_recorded(tmp_path: Path) -> None:
     source = f"""
         import os

@@ -3,7 +3,8 @@
 A forked child is a copy of the process, and goes on with all that was put in place, the guard too. It only
 takes a new log (`start.py`). A Python that is started afresh (`subprocess`, and `multiprocessing` where it
 spawns) finds us by its environment: PYTHONPATH leads it to `site/sitecustomize.py`, and CHILD_OF to the run
-specification that it belongs to. Where its environment or its flags keep it from that, the trace says so.
+specification that it belongs to; the program can see both in its own environment. Where the environment or
+the flags of a child keep it from that, the trace says so.
 """
 
 from __future__ import annotations
@@ -44,25 +45,26 @@ class Children:
         """`path` is that of the program's own log."""
         self._log = log
         self._path = path
-        self._invited = False
+        self._recorded = self._invited = False  # forked ones; and those that are started afresh
         self._told: "Set[str]" = set()
-        self.item = ""  # the record of the item that began last
+        self.item = 0  # the one that began last
 
     def invite(self, spec: str) -> None:
-        """Has the Pythons that are started from here on find the run specification."""
+        """Has children recorded from here on; a Python finds the run specification at this path."""
         before = _environ.get("PYTHONPATH")
-        _environ["PYTHONPATH"] = SITE + os.pathsep + before if before else SITE
+        folders = before.split(os.pathsep) if before else []
+        _environ["PYTHONPATH"] = os.pathsep.join((SITE, *(each for each in folders if each != SITE)))
         _environ[CHILD_OF] = os.path.abspath(spec)
-        self._invited = not _keeps_out_itself()
+        self._recorded, self._invited = True, not _keeps_out_itself()
 
-    def note_item(self, record: str) -> None:
-        self.item = record
+    def note_item(self, item: int) -> None:
+        self.item = item
         if self._invited:
-            _environ[CHILD_ITEM] = record.rstrip("\n")
+            _environ[CHILD_ITEM] = str(item)
 
     def place(self) -> "Optional[str]":
-        """In a forked child: as `place_for`, None when nobody is invited."""
-        return place_for(self._path) if self._invited else None
+        """In a forked child: as `place_for`, None when children are not recorded."""
+        return place_for(self._path) if self._recorded else None
 
     def handlers(self) -> "Dict[str, Callable[[str, Any], None]]":
         """Audit event -> what to call with it and its arguments."""
@@ -76,7 +78,7 @@ class Children:
 
     def forked(self) -> None:
         """In the parent."""
-        if not self._invited:
+        if not self._recorded:
             self._tell(FORKED)
 
     def _imported(self, event: str, args: Any) -> None:

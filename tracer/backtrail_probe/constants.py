@@ -26,7 +26,7 @@ FRAME, TIME = 1, 2
 CHILDREN = ".children"
 MOST_CHILDREN = 64
 # Variables of the environment: the path of the run specification that a Python belongs to which the program
-# starts, and the record of the item (test) that goes on.
+# starts, and the id of the item (test) that goes on.
 CHILD_OF, CHILD_ITEM = "BACKTRAIL_CHILD_OF", "BACKTRAIL_CHILD_ITEM"
 
 # The kinds of entry that the probe knows how to run.

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 class Report:
     """`recorder.new_item` is called when an item begins, so that each has its own first hits, and `note_item`
-    with its record.
+    with its id.
 
     `first_failure` is kept only when `keep` is true, for the debugger that will stop at it.
     """
 
     def __init__(
-        self, log: Log, failures: FailureWriter, recorder: Any, keep: bool, note_item: "Callable[[str], None]"
+        self, log: Log, failures: FailureWriter, recorder: Any, keep: bool, note_item: "Callable[[int], None]"
     ) -> None:
         self._log = log
         self._failures = failures
@@ -42,9 +42,8 @@ class Report:
         """`line` is 1-based, 0 if unknown. Returns the item's id."""
         item = next(self._numbers)
         name = self._hide(name)[0]  # that of a parametrised test has values in it
-        record = f'["item",{item},{quote(name)},{quote(path)},{line}]\n'
-        self._log.note(record)
-        self._note_item(record)
+        self._log.note(f'["item",{item},{quote(name)},{quote(path)},{line}]\n')
+        self._note_item(item)
         self._blocked_before[item] = self.blocked
         self._recorder.new_item()
         self._begun[item] = perf_counter_ns()

@@ -101,7 +101,8 @@ def join_run(path: str) -> None:
     spec = spec_of_child(spec, os.getcwd(), record=place is not None)
     setup = Setup(spec, Log(place or "", spec.record_limits.log_bytes if place else 1))
     setup.children.invite(path)
-    setup.children.item = os.environ.get(CHILD_ITEM, "")
+    item = os.environ.get(CHILD_ITEM, "")
+    setup.children.item = int(item) if item.isdecimal() else 0
     atexit.register(_finish, setup)
     _put_in_place(setup)
 
@@ -131,7 +132,7 @@ def _begin(setup: Setup) -> None:
         f'"recorder":"{choice.name}","reason":{quote(choice.reason)},"started":{_time():.6f},"t0":{log.t0}}}]\n'
     )
     if setup.children.item:
-        log.note(setup.children.item.rstrip("\n") + "\n")
+        log.note(f'["item",{setup.children.item},"","",0]\n')
 
 
 def _audit_hook(setup: Setup) -> Any:

@@ -114,7 +114,7 @@ __all__ = [
 # stands behind the words that were told before it. `backtrail_tracer/words.py` makes `again` records of them.
 #
 # Child processes have logs of their own, of the same records, in a folder beside the program's (its name and
-# CHILDREN). They begin with the item of the program that went on then.
+# CHILDREN). They begin with the item of the program that went on then, of which they tell the id only.
 #
 # `t` is microseconds since "begin". A value is [type, text] or [type, text, {id, len, shape, cut,
 # redacted}]: the type's name, a safe rendering, and what is known beyond it. `id` tells one mutable

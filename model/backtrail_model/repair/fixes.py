@@ -15,6 +15,10 @@ from backtrail_model.repair.verdicts import Verdict
 AGREED = 2.0
 """So much weight of independent proposals makes a second opinion, see `votes.py`."""
 ENOUGH_TESTS = 2
+MANY_TESTS = 3
+"""So many tests that run the changed function say more than what models think of it. In the run of
+humanevalfix-dev in docs/figures.md each edit without a model that passed three or more and was offered was
+right, and one of them gave way to answers of a model that agreed and were wrong."""
 LITTLE = "little evidence"
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n\s*")
 
@@ -50,6 +54,7 @@ class Fix:
     vouching: int = ENOUGH_TESTS
     remaining: int = 0
     examples: int = 0
+    tested: bool = False  # MANY_TESTS vouch for each fix that it is compared with
     orphans: int = 0  # names that are written, but no longer read
     size: int = 0
     before: str = field(default="", repr=False)
@@ -88,12 +93,12 @@ class Fix:
         return self.candidate.prompted
 
     @property
-    def rank(self) -> tuple[int, int, float, int, int, int, float, str]:
+    def rank(self) -> tuple[int, int, float, int, int, float, int, float, str]:
         """Smaller is better. Honest first, then what the docstring bears out, then what independent proposals
-        agree on, then the smallest change."""
-        agreed = round(self.agreed, 1)
-        small = (self.orphans, self.size, -self.votes, -self.candidate.promise, self.candidate.key)
-        return (len(self.flags), -self.examples, -agreed, *small)
+        agree on, then the smallest change; where there are many tests, that before what is agreed on."""
+        opinion, agreed = 0.0 if self.tested else -round(self.agreed, 1), -round(self.agreed, 1)
+        small = (self.orphans, self.size, agreed, -self.votes, -self.candidate.promise, self.candidate.key)
+        return (len(self.flags), -self.examples, opinion, *small)
 
 
 def fix_of(

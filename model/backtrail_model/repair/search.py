@@ -20,7 +20,7 @@ from backtrail_model.repair import flags as fishy
 from backtrail_model.repair.behaviour import Subject, observe, subject_of
 from backtrail_model.repair.candidates import Candidate
 from backtrail_model.repair.context import RepairContext, remaining, vouching
-from backtrail_model.repair.fixes import Fix, fix_of
+from backtrail_model.repair.fixes import MANY_TESTS, Fix, fix_of
 from backtrail_model.repair.judge import Judge
 from backtrail_model.repair.proposers.base import Proposer
 from backtrail_model.repair.verdicts import Observer, Verdict, Verifier
@@ -225,8 +225,18 @@ class _Search:
         key, votes = fix.candidate.key, self._votes
         agreed, questions = votes.support(key, self._passed)
         return evolve(
-            fix, votes=votes.count(key), agreed=agreed, questions=questions, examples=votes.examples(key)
+            fix,
+            votes=votes.count(key),
+            agreed=agreed,
+            questions=questions,
+            examples=votes.examples(key),
+            tested=self._tested(),
         )
+
+    def _tested(self) -> bool:
+        """Whether many tests vouch for whichever fix it is."""
+        whole = [fix.vouching for fix in self._passed.values() if not fix.remaining]
+        return bool(whole) and min(whole) >= MANY_TESTS
 
     def _over(self) -> bool:
         return not self.producing and not self._queue and not self.running
