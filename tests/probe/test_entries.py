@@ -343,3 +343,17 @@ def test_a_wrong_specification_is_refused(tmp_path: Path) -> None:
         assert ran.code != 0 and "sys.monitoring" in ran.err
     ran = run_probe(tmp_path, "pass", kind="nonsense")
     assert ran.end["status"] == "usage" and "nonsense" in ran.end["message"]
+
+
+@pytest.mark.parametrize("version", TWO)
+def test_an_exit_handler_is_recorded_too(tmp_path: Path, version: str) -> None:
+    source = """
+        import atexit
+        @atexit.register
+        def handler():
+            last = 41 + 1
+        first = 1
+    """
+    ran = run_probe(tmp_path, source, version=version)
+    assert ran.end["status"] == "completed"
+    assert ran.last_values()["last"][1] == "42"

@@ -391,7 +391,7 @@ def test_a_large_workspace_is_looked_through_quickly(tmp_path: Path) -> None:
     entries(tmp_path / "stats.py", tmp_path)
     started = time.process_time()
     assert entries(tmp_path / "stats.py", tmp_path)[0].id == "pytest:d7/test_a.py"
-    assert time.process_time() - started < 1.5
+    assert time.process_time() - started < 4.0, "of CPU: some 0.7 s where nobody else wants the core"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

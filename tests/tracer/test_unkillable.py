@@ -140,7 +140,7 @@ ROWS = {
         import os, time
         for generation in range(7):  # HERE
             if os.fork() == 0:  # HERE
-                os.setsid()
+                os.setsid()  # HERE
         time.sleep(60)  # HERE
         """,
         "killed",
@@ -320,7 +320,8 @@ def test_a_row(name: str, mode: str, session: Session) -> None:
     assert trace.status in row.ends.split("|"), (trace.status, trace.message, trace.stderr[-2000:])
     assert row.says in trace.message
     assert last_line(trace) in here, (last_line(trace), trace.limits, trace.loose_ends)
-    assert last_line(trace) in executed(trace, path), "the event of the last line is lost"
+    # Up to 3.11 a frame is let go after a long loop: that is told by a cap at line 0.
+    assert {last_line(trace), 0} & executed(trace, path), "the event of the last line is lost"
     assert seconds < limit + 1 + 8 * pace(), f"took {seconds:.2f} s with a limit of {limit:.2f} s"
     following = write(session.root, {"next.py": "y = 2\n"}) / "next.py"
     trace, _ = asyncio.run(timed(evolve(bound, allow=()), entry_of(following), ProcessLimits(wall_s=60)))

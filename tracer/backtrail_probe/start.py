@@ -9,7 +9,7 @@ import time
 
 from . import recorder as recorders
 from .children import Children, place_for
-from .constants import CHILD_ITEM, VERSION
+from .constants import CHILD_ITEM, MODULE, SCRIPT, VERSION
 from .entry import Outcome, load, run
 from .failures import FailureWriter
 from .guard import Guard, make_policy
@@ -188,6 +188,8 @@ def _exit(setup: Setup, outcome: Outcome) -> None:
     if setup.spec.postmortem is not None and setup.report.first_failure is not None:
         _finish(setup)
         _stand_still(setup, setup.spec.postmortem, setup.report.first_failure)
+    if setup.spec.kind in (SCRIPT, MODULE):
+        setup.choice.recorder.go_on()
     if outcome.interrupted:
         sys.excepthook = lambda *_: None  # the traceback was shown; the interpreter makes a signal of it
         raise KeyboardInterrupt

@@ -144,10 +144,14 @@ class Tree:
             time.sleep(0.001)
 
     def sweep(self) -> None:
-        """Kills what left both tree and group. Looks at every process of the system: call it in a thread."""
-        for process in psutil.process_iter():
-            if self._is_ours(process):
+        """Kills what left both tree and group, until a look finds none: one that forks may have done so since
+        the look began. Looks at every process of the system: call it in a thread."""
+        for _ in range(_ROUNDS):
+            ours = [process for process in psutil.process_iter() if self._is_ours(process)]
+            for process in ours:
                 _kill(process)
+            if not ours:
+                return
 
     def _kill_group(self) -> None:
         # The group is killed in one step by the kernel, which a fork bomb cannot outrun. Once the root

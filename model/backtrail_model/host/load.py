@@ -6,7 +6,9 @@ Tensors stay in the mapped files until they are used. The usual architectures ar
 
 from __future__ import annotations
 
+import ctypes
 import json
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -92,8 +94,18 @@ def load(folder: Path, form: Form | None = None, adapter: Path | None = None) ->
         raise _incomplete(folder, str(error.args[0])) from error
     context = known.context if isinstance(known, Architecture) else int(model.config.max_position_embeddings)
     tokenizer = _tokenizer(folder)
+    give_back()
     name = f"{_name(folder)}+{laid.name}" if laid.name else _name(folder)
     return Loaded(name, model, tokenizer, form, context, time.perf_counter() - started)
+
+
+def give_back() -> None:
+    """Hands back to the system what was freed and is still held, most of it of reading the tokenizer's file.
+    For the GNU C library; other allocators do it by themselves, or know no way to."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _decoder(folder: Path, known: Architecture, tensors: Tensors, form: Form, laid: Adapter) -> Any:

@@ -36,6 +36,9 @@ class Off:
 
     def end_item(self) -> None: ...
 
+    def go_on(self) -> None:
+        """Behind the last item, exit handlers of the program may still run."""
+
     def write_last(self) -> None:
         """A failure of the item is about to be told."""
 

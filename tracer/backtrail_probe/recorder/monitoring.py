@@ -113,6 +113,9 @@ class Monitoring:
         """What is not traced costs nothing, so nothing is switched off."""
         self._sink.end_item()
 
+    def go_on(self) -> None:
+        """It never stopped."""
+
     def write_last(self) -> None:
         self._sink.write_last()
 

@@ -67,6 +67,9 @@ class Settrace:
         self._off()
         self._sink.end_item()
 
+    def go_on(self) -> None:
+        self._on()
+
     def write_last(self) -> None:
         self._sink.write_last()
 
