@@ -183,9 +183,11 @@ MEMORY = """
 import sys
 import psutil
 from pathlib import Path
+from backtrail_model.host.heap import give_back
 from bench.model_host import Bench, LONG
 bench = Bench(Path(sys.argv[1]))
 bench.run((bench.prompts.plain(LONG) * 3)[:4088], 8)
+give_back()  # as the engine does when nobody waits
 print(psutil.Process().memory_info().rss)
 print(sum(one.rss for one in psutil.Process().memory_maps() if Path(one.path).parent == bench.folder))
 """

@@ -19,6 +19,7 @@ import torch
 from attrs import define, field
 
 from backtrail_model.host.generate import Lane, Step, Task
+from backtrail_model.host.heap import give_back
 from backtrail_model.host.jobs import Job, Priority, Sample, Sink
 from backtrail_model.host.metrics import Record
 from backtrail_model.host.prompts import Prompts
@@ -120,6 +121,8 @@ class Engine:
             self._advance(batch)
             for client in {job.client for job in batch.jobs}:
                 self._served[client] += time.monotonic() - started
+            if not self.queued:
+                give_back()
 
     def _next(self) -> Batch | None:
         """The batch to advance, begun if it has to be; waits for one. None once closed and empty."""

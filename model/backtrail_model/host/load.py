@@ -6,9 +6,7 @@ Tensors stay in the mapped files until they are used. The usual architectures ar
 
 from __future__ import annotations
 
-import ctypes
 import json
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +22,7 @@ from backtrail_model.fetching.files import WeightsError
 from backtrail_model.host import architecture, compiled, head, integer, kernels
 from backtrail_model.host.adapter import Adapter
 from backtrail_model.host.architecture import Architecture
+from backtrail_model.host.heap import give_back
 from backtrail_model.host.linear import DenseLinear, Nf4Weight, nf4_linear
 from backtrail_model.host.store import Store
 
@@ -97,15 +96,6 @@ def load(folder: Path, form: Form | None = None, adapter: Path | None = None) ->
     give_back()
     name = f"{_name(folder)}+{laid.name}" if laid.name else _name(folder)
     return Loaded(name, model, tokenizer, form, context, time.perf_counter() - started)
-
-
-def give_back() -> None:
-    """Hands back to the system what was freed and is still held, most of it of reading the tokenizer's file.
-    For the GNU C library; other allocators do it by themselves, or know no way to."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 def _decoder(folder: Path, known: Architecture, tensors: Tensors, form: Form, laid: Adapter) -> Any:
