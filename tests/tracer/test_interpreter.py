@@ -135,6 +135,16 @@ async def test_describe_asks_for_the_version() -> None:
     assert described.reason == "the one of the tests"
 
 
+async def test_behind_a_launcher_the_executable_is_known(tmp_path: Path) -> None:
+    """As pyenv has them: beside these lie no packages that a worker could import ahead."""
+    launcher = tmp_path / "shims" / "python3"
+    launcher.parent.mkdir()
+    launcher.write_text(f'#!/bin/sh\necho "a word of its own"\nexec {sys.executable} "$@"\n')
+    launcher.chmod(0o755)
+    described = await describe(Interpreter(launcher, "a launcher"))
+    assert (described.path, described.executable) == (launcher, Path(sys.executable))
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [

@@ -19,7 +19,10 @@ OLDEST = (3, 9)
 """The oldest Python that the probe runs on."""
 
 # Understood by every Python there ever was, so that one which is too old can be told that.
-_ASK = "import sys; print('%d %d %s' % (sys.version_info[0], sys.version_info[1], sys.version.split()[0]))"
+_ASK = (
+    "import sys; print(sys.executable); "
+    "print('%d %d %s' % (sys.version_info[0], sys.version_info[1], sys.version.split()[0]))"
+)
 _ANSWER_S = 15.0
 
 
@@ -33,12 +36,17 @@ class InterpreterError(Exception):
 
 @frozen
 class Interpreter:
-    """A Python and the reason for it, in words to be shown: "python from .venv in the workspace"."""
+    """A Python and the reason for it, in words to be shown: "python from .venv in the workspace".
+
+    `version`, `details` and `executable` are known once `describe` has asked it. The executable is another
+    file than `path` where that is a launcher, as pyenv's and asdf's are.
+    """
 
     path: Path
     reason: str
-    version: tuple[int, int] | None = None  # known once `describe` has asked it
+    version: tuple[int, int] | None = None
     details: str = ""
+    executable: Path | None = None
 
 
 def choose(root: Path, setting: str | None, environ: Mapping[str, str]) -> Interpreter:
@@ -99,14 +107,15 @@ def _from_setting(root: Path, setting: str, environ: Mapping[str, str]) -> Path:
 
 
 async def describe(interpreter: Interpreter) -> Interpreter:
-    """Asks the interpreter for its version, which runs it: only after consent. It compiles the probe too:
+    """Asks the interpreter who it is, which runs it: only after consent. It compiles the probe too:
     inside the sandbox, where nothing can be kept, each run would have to.
 
     Raises InterpreterError, with advice, when it is missing, is no Python, or is older than 3.9.
     """
     answer = await _ask(interpreter.path, "-c", _ASK)
     try:
-        major, minor, details = answer.strip().splitlines()[-1].split()
+        *before, last = answer.strip().splitlines()
+        major, minor, details = last.split()
         version = (int(major), int(minor))
     except (ValueError, IndexError) as error:
         raise InterpreterError(
@@ -119,7 +128,8 @@ async def describe(interpreter: Interpreter) -> Interpreter:
             "Backtrail traces programs on Python 3.9 and newer: set `python` to a newer one.",
         )
     await _ask(interpreter.path, str(LAUNCH), "--compile")
-    return evolve(interpreter, version=version, details=details)
+    executable = Path(before[-1]) if before and Path(before[-1]).is_absolute() else None
+    return evolve(interpreter, version=version, details=details, executable=executable)
 
 
 async def _ask(path: Path, *command: str) -> str:

@@ -260,9 +260,9 @@ class Verifier:
                 await self._worker.close()
                 self._worker = None
             self._stages.clear()
-            session = self.session
+            session, python = self.session, self.session.interpreter
             preload = await asyncio.to_thread(
-                preloaded, self.entry, session.root, session.interpreter.path, session.environ
+                preloaded, self.entry, session.root, python.executable or python.path, session.environ
             )
             await asyncio.to_thread(bubblewrap.level, session.sandbox)  # the first time, it is tried
             spec = self.session.spec(
