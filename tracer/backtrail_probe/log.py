@@ -39,13 +39,17 @@ class Log:
 
     def __init__(self, path: str, limit: int = 0) -> None:
         """Raises OSError when the file cannot be made or mapped. Without a path it is memory nobody reads."""
-        self._path = path
-        self._size = max(limit or UNBOUNDED, 2 * RESERVE)
-        self.limit = limit or UNBOUNDED
         self.t0 = perf_counter_ns()
         self.words: Optional[Words] = None
-        self._use(self._map(path), LOG_HEADER_SIZE)
-        self._rest[:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
+        self._use(self._new(path, limit), LOG_HEADER_SIZE)
+
+    def _new(self, path: str, limit: int) -> "list[Any]":
+        """The maps of an empty log."""
+        self._path, self.limit = path, limit or UNBOUNDED
+        self._size = max(self.limit, 2 * RESERVE)
+        maps = self._map(path)
+        maps[1][:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
+        return maps
 
     def _map(self, path: str) -> "list[Any]":
         lengths = self._size - RESERVE, self._size
@@ -129,11 +133,7 @@ class Log:
     def begin_anew(self, path: str, limit: int) -> None:
         """Goes on in another file, which is empty, and knows no words; time begins anew. For a forked child
         that is recorded by itself. Raises OSError."""
-        self._size = max(limit or UNBOUNDED, 2 * RESERVE)
-        maps = self._map(path)
-        maps[1][:LOG_HEADER_SIZE] = LOG_MAGIC + bytes(8)
-        self._path, self.limit = path, limit or UNBOUNDED
-        self._replace(maps, LOG_HEADER_SIZE)
+        self._replace(self._new(path, limit), LOG_HEADER_SIZE)
         if self.words is not None:
             self.words.close()
             self.words = None

@@ -33,18 +33,17 @@ class Family:
         frames, hits = self.program.frames(), self.program.hits()
         if not self.children:
             return frames, hits
-        rows = [hits]
+        rows, numbers = [hits], _count({}, frames, hits)
+        last, thread = max(frames, default=0), _last_thread(frames)
         for process, child in enumerate(self.children, start=1):
-            added = _Added(
-                process,
-                frame=max(frames, default=0),
-                thread=max((frame.thread for frame in frames.values()), default=0),
-                time_us=(child.origin_ns - self.program.origin_ns) // 1000,
-                numbers=_last_numbers(frames, rows),
-            )
+            time_us = (child.origin_ns - self.program.origin_ns) // 1000
+            added = _Added(process, last, thread, time_us, numbers)
             theirs = {frame.id: frame for frame in map(added.to_frame, child.frames().values())}
-            frames = {**frames, **theirs}
-            rows.append(tuple(added.to_hit(hit, theirs) for hit in child.hits()))
+            hits = tuple(added.to_hit(hit, theirs) for hit in child.hits())
+            rows.append(hits)
+            frames.update(theirs)
+            _count(numbers, theirs, hits)
+            last, thread = max(theirs, default=last), max(thread, _last_thread(theirs))
         ordered = merge(*rows, key=lambda hit: hit.time_us)
         return frames, tuple(_placed(hit, order) for order, hit in enumerate(ordered))
 
@@ -86,14 +85,19 @@ class Family:
 _Place = tuple[int | None, Path, int]  # a test, a file, a line
 
 
-def _last_numbers(frames: Mapping[int, Frame], rows: list[tuple[Hit, ...]]) -> dict[_Place, int]:
-    """Of each line in each test, the number of its last hit."""
-    found: dict[_Place, int] = {}
-    for hit in chain.from_iterable(rows):
+def _count(
+    numbers: dict[_Place, int], frames: Mapping[int, Frame], hits: tuple[Hit, ...]
+) -> dict[_Place, int]:
+    """Raises the number of the last hit of each line in each test by those of one process more."""
+    for hit in hits:
         frame = frames[hit.frame]
         place = frame.item, frame.code.path, hit.line
-        found[place] = max(hit.number, found.get(place, 0))
-    return found
+        numbers[place] = max(hit.number, numbers.get(place, 0))
+    return numbers
+
+
+def _last_thread(frames: Mapping[int, Frame]) -> int:
+    return max((frame.thread for frame in frames.values()), default=0)
 
 
 @frozen
